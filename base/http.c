@@ -1,0 +1,204 @@
+#include "base/http.h"
+
+#include <curl/curl.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+
+/* What the callbacks of one transfer know. */
+struct transfer {
+	const struct http_request *req;
+	struct http_reply *reply;
+	bool body_too_large;
+	bool header_too_large;
+};
+
+void http_reply_release(struct http_reply *reply)
+{
+	strbuf_release(&reply->body);
+}
+
+static void easy_cleanup(CURL **curl)
+{
+	curl_easy_cleanup(*curl);
+}
+
+static void slist_cleanup(struct curl_slist **list)
+{
+	curl_slist_free_all(*list);
+}
+
+/* Returning another number than it was given makes libcurl end the transfer. */
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct transfer *transfer = arg;
+	struct strbuf *body = &transfer->reply->body;
+
+	if (size * n > transfer->req->reply_limit - body->len) {
+		transfer->body_too_large = true;
+		return 0;
+	}
+	strbuf_add(body, data, size * n);
+	return size * n;
+}
+
+/* The value of "Name: value\r\n", where that is the name; its length goes to *len. */
+static const char *header_value(const char *line, const char *name, size_t *len)
+{
+	size_t name_len = strlen(name);
+
+	if (*len <= name_len || strncasecmp(line, name, name_len) != 0 || line[name_len] != ':')
+		return NULL;
+	line += name_len + 1;
+	*len -= name_len + 1;
+	while (*len > 0 && strchr(" \t", *line)) {
+		line++;
+		(*len)--;
+	}
+	while (*len > 0 && strchr(" \t\r\n", line[*len - 1]))
+		(*len)--;
+	return line;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *arg)
+{
+	struct transfer *transfer = arg;
+	char *kept = transfer->reply->header;
+	size_t len = size * n;
+	const char *value;
+
+	/* A new status line: what came before was an interim answer. */
+	if (len > 5 && strncmp(data, "HTTP/", 5) == 0)
+		kept[0] = '\0';
+	value = header_value(data, transfer->req->want_header, &len);
+	if (!value)
+		return size * n;
+	if (len >= sizeof(transfer->reply->header)) {
+		transfer->header_too_large = true;
+		return 0;
+	}
+	memcpy(kept, value, len);
+	kept[len] = '\0';
+	return size * n;
+}
+
+static void set_protocols(CURL *curl)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+}
+
+static void set_limits(CURL *curl, struct transfer *transfer)
+{
+	const struct http_request *req = transfer->req;
+
+	set_protocols(curl);
+	curl_easy_setopt(curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+	if (req->want_header) {
+		curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+		curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
+	}
+}
+
+static void set_request(CURL *curl, const struct http_request *req)
+{
+	const char *method = req->method ? req->method : "GET";
+
+	curl_easy_setopt(curl, CURLOPT_URL, req->url);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "dynia/" DYNIA_VERSION);
+	if (req->unix_socket)
+		curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, req->unix_socket);
+	if (strcmp(method, "HEAD") == 0)
+		curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+	else if (req->body || strcmp(method, "POST") == 0)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, req->body ? req->body : "");
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+			 (curl_off_t)(req->body ? req->body_len : 0));
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	if (req->insecure) {
+		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+}
+
+/* The caller's headers, and none that libcurl would add to a body by itself. */
+static struct curl_slist *header_list(const struct http_request *req)
+{
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+
+	for (const char *const *header = req->headers; header && *header; header++)
+		list = curl_slist_append(list, *header);
+	return list;
+}
+
+/* Method and URL for a message, without what may be secret: the user part and the query. */
+static void describe(struct strbuf *to, const struct http_request *req)
+{
+	const char *scheme_end = strstr(req->url, "://");
+	const char *host = scheme_end ? scheme_end + 3 : req->url;
+	const char *at = memchr(host, '@', strcspn(host, "/?#"));
+
+	strbuf_addf(to, "%s '", req->method ? req->method : "GET");
+	strbuf_add(to, req->url, (size_t)(host - req->url));
+	if (at)
+		host = at + 1;
+	strbuf_add(to, host, strcspn(host, "?#"));
+	strbuf_addstr(to, "'");
+	if (req->unix_socket)
+		strbuf_addf(to, " at '%s'", req->unix_socket);
+}
+
+static int failed(const struct transfer *transfer, CURLcode code, const char *text, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf what = STRBUF_INIT;
+	const struct http_request *req = transfer->req;
+
+	describe(&what, req);
+	if (transfer->body_too_large)
+		return err_set(err, ERR_LIMIT, "%s: the reply is larger than %zu bytes", what.buf,
+			       req->reply_limit);
+	if (transfer->header_too_large)
+		return err_set(err, ERR_LIMIT, "%s: header '%s' of the reply is too long", what.buf,
+			       req->want_header);
+	/* These two texts hold how long it took; the same trouble shall read the same each time. */
+	if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT)
+		text = "";
+	return err_set(err, ERR_NETWORK, "%s: %s", what.buf,
+		       *text ? text : curl_easy_strerror(code));
+}
+
+int http_do(const struct http_request *req, struct http_reply *reply, struct err *err)
+{
+	struct transfer transfer = {.req = req, .reply = reply};
+	CLEANUP(easy_cleanup) CURL *curl = curl_easy_init();
+	CLEANUP(slist_cleanup) struct curl_slist *headers = header_list(req);
+	CLEANUP(slist_cleanup) struct curl_slist *connect_to = NULL;
+	char text[CURL_ERROR_SIZE] = "";
+	CURLcode code;
+
+	strbuf_clear(&reply->body);
+	reply->status = 0;
+	reply->header[0] = '\0';
+	if (!curl)
+		return err_set(err, ERR_SYSTEM, "libcurl does not start");
+	if (req->connect_to)
+		connect_to = curl_slist_append(NULL, req->connect_to);
+	set_limits(curl, &transfer);
+	set_request(curl, req);
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to);
+	code = curl_easy_perform(curl);
+	if (code != CURLE_OK)
+		return failed(&transfer, code, text, err);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
+	return 0;
+}

@@ -1,0 +1,261 @@
+#include "base/process.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/exec.h"
+#include "base/strvec.h"
+#include "base/supervise.h"
+
+struct pipe_ends {
+	int read;
+	int write;
+};
+
+#define PIPE_ENDS_INIT                                                                             \
+	{                                                                                          \
+		-1, -1                                                                             \
+	}
+
+static void pipe_ends_release(struct pipe_ends *ends)
+{
+	cleanup_close(&ends->read);
+	cleanup_close(&ends->write);
+}
+
+static int pipe_ends_open(struct pipe_ends *ends, struct err *err)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_errno(err, "make a pipe");
+	*ends = (struct pipe_ends) {fds[0], fds[1]};
+	return 0;
+}
+
+static void close_write_end(struct pipe_ends *ends)
+{
+	cleanup_close(&ends->write);
+	ends->write = -1;
+}
+
+void process_result_release(struct process_result *res)
+{
+	strbuf_release(&res->out);
+	strbuf_release(&res->errout);
+}
+
+/*
+ * The input is a file in memory and not a pipe: nothing has to be fed while the program runs, and
+ * one that does not read it cannot send us SIGPIPE.
+ */
+static int open_input(const struct process_spec *spec, struct err *err)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (!spec->stdin_data) {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		return fd < 0 ? err_errno(err, "open '/dev/null'") : STEAL_FD(fd);
+	}
+	fd = memfd_create("stdin", MFD_CLOEXEC);
+	for (size_t done = 0; fd >= 0 && done < spec->stdin_len;) {
+		ssize_t n = write(fd, spec->stdin_data + done, spec->stdin_len - done);
+
+		if (n < 0 && errno != EINTR)
+			return err_errno(err, "prepare the input");
+		done += n > 0 ? (size_t)n : 0;
+	}
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_errno(err, "prepare the input");
+	return STEAL_FD(fd);
+}
+
+/* clone(2) with these arguments is fork(2) with flags; the C library has no call for that. */
+static pid_t fork_with(unsigned long flags)
+{
+	return (pid_t)syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0);
+}
+
+/* Returns the pid of a child that is its own group and becomes the program. */
+static pid_t spawn(const struct exec_plan *plan, bool new_pid_namespace, struct err *err)
+{
+	sigset_t before;
+	pid_t pid;
+
+	exec_block_signals(&before);
+	pid = new_pid_namespace ? fork_with(CLONE_NEWPID) : fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		exec_become(plan);
+	}
+	if (pid > 0)
+		setpgid(pid, pid); /* here too: whoever is first, the group is there from now on */
+	else
+		err_errno(err, "run '%s'", plan->argv[0]);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+/* Starts the program and hands the read ends of its output to `child`. */
+static int start(const struct process_spec *spec, struct supervised *child, struct err *err)
+{
+	CLEANUP(pipe_ends_release) struct pipe_ends out = PIPE_ENDS_INIT;
+	CLEANUP(pipe_ends_release) struct pipe_ends errout = PIPE_ENDS_INIT;
+	CLEANUP(pipe_ends_release) struct pipe_ends report = PIPE_ENDS_INIT;
+	CLEANUP(strvec_release) struct strvec env = STRVEC_INIT;
+	AUTO_CLOSE int in = open_input(spec, err);
+	struct exec_plan plan;
+
+	if (in < 0 || pipe_ends_open(&out, err) < 0 || pipe_ends_open(&errout, err) < 0 ||
+	    pipe_ends_open(&report, err) < 0)
+		return err_wrap(err, "run '%s'", spec->argv[0]);
+	exec_default_env(&env);
+	plan = (struct exec_plan) {
+		.argv = spec->argv,
+		.env = spec->env ? spec->env : env.v,
+		.cwd = spec->cwd,
+		.in = in,
+		.out = out.write,
+		.errout = errout.write,
+		.report_fd = report.write,
+	};
+	child->pid = spawn(&plan, spec->new_pid_namespace, err);
+	if (child->pid < 0)
+		return -1;
+	close_write_end(&report);
+	if (exec_wait_report(report.read, spec->argv[0], err) < 0) {
+		waitpid(child->pid, NULL, 0);
+		return -1;
+	}
+	child->pipes[0].fd = STEAL_FD(out.read);
+	child->pipes[1].fd = STEAL_FD(errout.read);
+	return 0;
+}
+
+int process_run(const struct process_spec *spec, struct process_result *res, struct err *err)
+{
+	struct supervised child = {0};
+
+	if (start(spec, &child, err) < 0)
+		return -1;
+	/* A limit of 0 is no limit for a strbuf, and nothing at all here. */
+	res->out.limit = spec->capture_limit;
+	res->errout.limit = spec->capture_limit;
+	child.pipes[0].to = spec->capture_limit ? &res->out : NULL;
+	child.pipes[1].to = spec->capture_limit ? &res->errout : NULL;
+	if (supervise(&child, spec->timeout_ms, err) < 0)
+		return err_wrap(err, "run '%s'", spec->argv[0]);
+	res->status = child.status;
+	if (child.timed_out)
+		return err_set(err, ERR_SYSTEM, "run '%s': did not finish in %g s", spec->argv[0],
+			       spec->timeout_ms / 1000.0);
+	return 0;
+}
+
+/* Adds the last line of text that is not blank. */
+static void add_last_line(struct strbuf *to, const struct strbuf *text)
+{
+	const char *end = text->buf + text->len;
+	const char *start;
+
+	while (end > text->buf && isspace((unsigned char)end[-1]))
+		end--;
+	start = end;
+	while (start > text->buf && start[-1] != '\n')
+		start--;
+	while (start < end && isspace((unsigned char)*start))
+		start++;
+	strbuf_add(to, start, (size_t)(end - start));
+}
+
+int process_failed(const struct process_spec *spec, const struct process_result *res,
+		   struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+	const char *slash = strrchr(spec->argv[0], '/');
+	const char *name = slash ? slash + 1 : spec->argv[0];
+
+	add_last_line(&line, &res->errout);
+	if (line.len == 0)
+		add_last_line(&line, &res->out);
+	err_set(err, ERR_CHECK, "%s", line.len ? line.buf : "it said nothing");
+	if (res->status > 128)
+		return err_wrap(err, "%s: ended by signal %d", name, res->status - 128);
+	return err_wrap(err, "%s: exit status %d", name, res->status);
+}
+
+/* The child of process_call(). */
+static _Noreturn void call_and_exit(int (*fn)(void *arg, int out_fd, struct err *err), void *arg,
+				    int out_fd, int report_fd, pid_t parent)
+{
+	struct err err = {0};
+
+	setpgid(0, 0);
+	/* It works for the parent alone. The second look is for a parent that died in between. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(2);
+	exec_reset_signals();
+	if (fn(arg, out_fd, &err) == 0)
+		_exit(0);
+	_exit(write(report_fd, &err, sizeof(err)) == sizeof(err) ? 1 : 2);
+}
+
+/* Takes over the error that the child sent; what came through a pipe is not trusted to be a string.
+ */
+static int receive_err(const struct strbuf *report, int status, struct err *err)
+{
+	struct err received;
+
+	if (status != 1 || report->len != sizeof(received))
+		return err_set(err, ERR_SYSTEM, "a worker process ended early, with status %d",
+			       status);
+	memcpy(&received, report->buf, sizeof(received));
+	received.msg[sizeof(received.msg) - 1] = '\0';
+	return err_set(err, received.code, "%s", received.msg);
+}
+
+int process_call(int (*fn)(void *arg, int out_fd, struct err *err), void *arg, int timeout_ms,
+		 struct strbuf *ret_out, struct err *err)
+{
+	CLEANUP(pipe_ends_release) struct pipe_ends out = PIPE_ENDS_INIT;
+	CLEANUP(pipe_ends_release) struct pipe_ends report_ends = PIPE_ENDS_INIT;
+	CLEANUP(strbuf_release) struct strbuf report = STRBUF_LIMITED(sizeof(struct err));
+	struct supervised child = {0};
+	pid_t parent = getpid();
+	sigset_t before;
+
+	if (pipe_ends_open(&out, err) < 0 || pipe_ends_open(&report_ends, err) < 0)
+		return -1;
+	exec_block_signals(&before);
+	child.pid = fork();
+	if (child.pid == 0)
+		call_and_exit(fn, arg, out.write, report_ends.write, parent);
+	if (child.pid > 0)
+		setpgid(child.pid, child.pid);
+	else
+		err_errno(err, "start a worker process");
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (child.pid < 0)
+		return -1;
+	close_write_end(&out);
+	close_write_end(&report_ends);
+	child.pipes[0].fd = STEAL_FD(out.read);
+	child.pipes[0].to = ret_out;
+	child.pipes[1].fd = STEAL_FD(report_ends.read);
+	child.pipes[1].to = &report;
+	if (supervise(&child, timeout_ms, err) < 0)
+		return -1;
+	if (child.timed_out)
+		return err_set(err, ERR_NETWORK, "did not answer within %g s", timeout_ms / 1000.0);
+	return child.status == 0 ? 0 : receive_err(&report, child.status, err);
+}

@@ -1,0 +1,14 @@
+/* A line-oriented command on a unix stream socket, as HAProxy's runtime API speaks it (its management guide, 9.3). */
+#ifndef BASE_UNIXSOCK_H
+#define BASE_UNIXSOCK_H
+
+#include "base/err.h"
+#include "base/strbuf.h"
+
+/* Longest path that fits struct sockaddr_un, without the NUL. */
+#define UNIXSOCK_PATH_MAX 107
+
+/* Sends command and a newline, ends its own side, reads to the end of the stream. ret's limit applies. Nobody listening: ERR_NETWORK. */
+int unixsock_command(const char *path, const char *command, int timeout_ms, struct strbuf *ret, struct err *err);
+
+#endif

@@ -1,0 +1,111 @@
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/plan_print.h"
+#include "reconciler/agent.h"
+#include "reconciler/pass.h"
+
+struct reconcile_options {
+	struct agent_options agent;
+	bool once;
+};
+
+struct shown {
+	const struct agent *agent;
+	struct plan_printer printer;
+};
+
+static void show_plan(const struct plan *plan, const char *revision, void *arg)
+{
+	struct shown *shown = arg;
+
+	printf("%s at %.7s\n", shown->agent->node, revision);
+	plan_print_node(&shown->printer, shown->agent->cluster, shown->agent->node, plan);
+}
+
+static int failed(const struct err *err)
+{
+	int status = cli_fail(err);
+
+	return err->code == ERR_CONFIG ? EXIT_REPOSITORY : status;
+}
+
+static int dry_run(struct agent *agent)
+{
+	struct shown shown = {.agent = agent};
+	struct outcome outcome = {.show = show_plan, .show_arg = &shown};
+	struct err err = {0};
+
+	plan_print_begin(&shown.printer, PLAN_TEXT, cli_colour());
+	if (reconcile_once(agent, &outcome, &err) < 0)
+		return failed(&err);
+	plan_print_end(&shown.printer);
+	return outcome.changed ? EXIT_TO_DO : EXIT_DONE;
+}
+
+static int once(struct agent *agent)
+{
+	struct outcome outcome = {0};
+	struct err err = {0};
+
+	if (reconcile_once(agent, &outcome, &err) < 0)
+		return failed(&err);
+	return EXIT_DONE;
+}
+
+static int loop(struct agent *agent)
+{
+	struct err err = {0};
+
+	return agent_run(agent, &err) < 0 ? cli_fail(&err) : EXIT_DONE;
+}
+
+static int reconcile(const struct reconcile_options *o)
+{
+	CLEANUP(agent_release) struct agent agent = AGENT_INIT;
+	struct err err = {0};
+
+	log_setup(LOG_LEVEL_INFO);
+	if (agent_open(&agent, &o->agent, &err) < 0)
+		return cli_fail(&err);
+	if (o->agent.dry_run)
+		return dry_run(&agent);
+	return o->once ? once(&agent) : loop(&agent);
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct reconcile_options o = {0};
+	const struct cli_option options[] = {
+		{"once", NULL, "one pass, then exit", .flag = &o.once},
+		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
+		 .flag = &o.agent.dry_run},
+		{"root", "DIR", "the node lives in DIR; nothing outside it is touched",
+		 .text = &o.agent.root},
+		{"config", "FILE", "agent.yaml (default: /etc/dynia/agent.yaml in the root)",
+		 .text = &o.agent.config},
+		CLI_OPTION_END,
+	};
+	struct cli_args args = {0};
+	int status = cli_parse(self, options, argc, argv, &args);
+
+	return status >= 0 ? status : reconcile(&o);
+}
+
+const struct command cmd_reconcile = {
+	.name = "reconcile",
+	.arguments = "",
+	.summary = "bring this node to what the repository says, and keep it there",
+	.help = "Pulls the repository that agent.yaml names, renders this node's files, checks "
+		"them with\n"
+		"the programs' own checkers, applies them, looks whether they work, and commits "
+		"the status\n"
+		"to the node's own ref. Without --once it goes on until TERM or INT; HUP makes a "
+		"pass at\n"
+		"once. HAProxy and Caddy go on running when the agent ends.",
+	.example = "  dynia reconcile --once --root /tmp/panda\n"
+		   "  dynia reconcile --dry-run",
+	.run = run,
+};

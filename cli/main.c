@@ -1,0 +1,71 @@
+/* dynia: finds the command and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "cli/command.h"
+
+/* In the order of the help. */
+static const struct command *const commands[] = {
+	&cmd_init,   &cmd_validate, &cmd_render, &cmd_plan,   &cmd_reconcile,
+	&cmd_status, &cmd_check,    &cmd_vrrp,   &cmd_schema, &cmd_version,
+};
+
+static void print_help(FILE *to)
+{
+	fprintf(to, "usage: dynia COMMAND [OPTIONS] [ARGUMENTS]\n\n"
+		    "Keeps a small fleet of plain machines at what a git repository says.\n\n"
+		    "commands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(to, "\ndynia COMMAND --help says more, with an example.\n");
+}
+
+static int unknown_command(const char *word)
+{
+	const char *names[ARRAY_SIZE(commands) + 1] = {NULL};
+	const char *near;
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		names[i] = commands[i]->name;
+	near = nearest_word(word, names);
+	if (near)
+		fprintf(stderr, "dynia: unknown command '%s', did you mean '%s'?\n", word, near);
+	else
+		fprintf(stderr, "dynia: unknown command '%s'; see dynia --help\n", word);
+	return EXIT_USAGE;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	if (!word) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
+	if (strcmp(word, "--version") == 0)
+		word = cmd_version.name;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i]->name, word) == 0)
+			return commands[i]->run(commands[i], argc - 2, argv + 2);
+	return unknown_command(word);
+}
+
+int main(int argc, char **argv)
+{
+	int status = dispatch(argc, argv);
+	struct err err = {0};
+
+	/* A full disk behind a redirection: what was asked for is not there. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		err_errno(&err, "write to standard output");
+		return cli_fail(&err);
+	}
+	return status;
+}

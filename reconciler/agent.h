@@ -1,0 +1,59 @@
+/*
+ * The agent of one node: its configuration, what it remembers, and the loop around one pass
+ *(reconciler/pass.h).
+ *
+ *	CLEANUP(agent_release) struct agent agent = AGENT_INIT;
+ *	if (agent_open(&agent, &options, err) < 0) …
+ *	agent_run(&agent, err);        until TERM or INT; or reconcile_once(&agent, &outcome, err)
+ */
+#ifndef RECONCILER_AGENT_H
+#define RECONCILER_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "gitsync/mirror.h"
+#include "reconciler/index.h"
+#include "reconciler/observe.h"
+#include "reconciler/root.h"
+#include "reconciler/state.h"
+#include "spec/model.h"
+
+struct agent_options {
+	const char *root;   /* NULL: the machine's own */
+	const char *config; /* a path of the machine; NULL: PATH_CONFIG in the root */
+	bool dry_run;       /* plan and check, change nothing but the mirror */
+};
+
+struct agent {
+	struct pool *pool;
+	struct root root;
+	struct agent_config *config;
+	const char *cluster;
+	const char *node;
+	bool dry_run;
+	int lock_fd;
+	int64_t started_at_s;
+	struct mirror *mirror;
+	struct state state;
+	struct index index;
+	struct probe *probes;  /* one for each of state.watch.services */
+	char last_error[1000]; /* the message that was logged last, so that it is said once */
+};
+
+#define AGENT_INIT                                                                                 \
+	{                                                                                          \
+		.root = ROOT_INIT, .lock_fd = -1                                                   \
+	}
+
+/* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror
+ * and the state. */
+int agent_open(struct agent *agent, const struct agent_options *options, struct err *err);
+void agent_release(struct agent *agent);
+/* Passes until SIGTERM or SIGINT; SIGHUP makes one at once. Failed passes are logged and reported,
+ * and come back with growing distance. -1 where the loop itself cannot go on. */
+int agent_run(struct agent *agent, struct err *err);
+
+#endif

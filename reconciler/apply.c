@@ -1,0 +1,268 @@
+#include "reconciler/apply.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "reconciler/certificate.h"
+
+/* Folders below these are removed when they are empty, and these are not. */
+static const char *const managed_folders[] = {"/opt/dynia/sites", "/opt/dynia/compose",
+					      "/opt/dynia"};
+
+static int write_certificate(struct file_batch *batch, const struct out_file *file, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
+	int failed;
+
+	if (certificate_self_signed(file->data, &pem, err) < 0)
+		return -1;
+	failed = file_batch_add(batch, file->path, pem.buf, pem.len, file->mode, err);
+	explicit_bzero(pem.buf, pem.len);
+	return failed;
+}
+
+static int write_file(struct file_batch *batch, const struct out_file *file, struct err *err)
+{
+	if (file->certificate)
+		return write_certificate(batch, file, err);
+	return file_batch_add(batch, file->path, file->data, file->len, file->mode, err);
+}
+
+/* The managed folder that the path is below, or NULL. */
+static const char *managed_folder(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(managed_folders); i++) {
+		size_t len = strlen(managed_folders[i]);
+
+		if (strncmp(path, managed_folders[i], len) == 0 && path[len] == '/')
+			return managed_folders[i];
+	}
+	return NULL;
+}
+
+static void prune_folders(const struct root *root, const char *path)
+{
+	const char *stop = managed_folder(path);
+
+	if (stop)
+		file_prune_dirs_in(root->fd, path, stop);
+}
+
+/* A folder that somebody put in the file's place is not ours, and what cannot be reached is not
+ * there. */
+static int remove_file(const struct root *root, const char *path, struct err *err)
+{
+	struct stat st;
+	int there = file_stat_in(root->fd, path, &st, err);
+
+	if (there < 0)
+		return errno == ELOOP ? 0 : -1;
+	return there && !S_ISDIR(st.st_mode) ? file_remove_in(root->fd, path, err) : 0;
+}
+
+static int remove_files(const struct apply *a, struct err *err)
+{
+	for (size_t i = 0; i < a->plan->n; i++) {
+		const struct action *action = &a->plan->v[i];
+
+		if (action->kind != ACTION_REMOVE)
+			continue;
+		if (remove_file(a->root, action->what, err) < 0)
+			return -1;
+		prune_folders(a->root, action->what);
+	}
+	return 0;
+}
+
+/* Is it there, and no folder, nor a link to one? A link that leads nowhere may wait for a disk. */
+static bool blocks_the_way(const struct root *root, const char *folder)
+{
+	struct err ignored;
+	AUTO_CLOSE int fd = file_open_in(root->fd, folder, O_PATH | O_DIRECTORY, 0, &ignored);
+
+	return fd < 0 && (errno == ENOTDIR || errno == ELOOP);
+}
+
+/* A managed file that the repository made a folder of, or what somebody put in a managed folder's
+ * place, goes before anything can be put into the folder. */
+static int clear_folders(const struct apply *a, const struct action *action, struct err *err)
+{
+	AUTO_FREE char *path = xstrdup(action->what);
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if ((index_find(a->now, path) ||
+		     (action->kind != ACTION_CREATE && managed_folder(path))) &&
+		    blocks_the_way(a->root, path) && file_remove_in(a->root->fd, path, err) < 0)
+			return -1;
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* The same where a folder stands in the place of a file that was there before. */
+static int clear_the_way(const struct root *root, const struct action *action, struct err *err)
+{
+	struct stat st;
+	int there;
+
+	if (action->kind != ACTION_RESTORE && action->kind != ACTION_UPDATE)
+		return 0;
+	there = file_stat_in(root->fd, action->what, &st, err);
+	if (there <= 0 || !S_ISDIR(st.st_mode))
+		return there < 0 ? -1 : 0;
+	return file_remove_tree_in(root->fd, action->what, err);
+}
+
+static int stage_files(const struct apply *a, struct file_batch *batch, struct err *err)
+{
+	for (size_t i = 0; i < a->plan->n; i++) {
+		const struct action *action = &a->plan->v[i];
+
+		if (action->file &&
+		    (clear_folders(a, action, err) < 0 || write_file(batch, action->file, err) < 0))
+			return -1;
+	}
+	return file_batch_sync(batch, err);
+}
+
+/* What goes makes room first: where it was a folder, there may be a file now. */
+static int change_files(const struct apply *a, struct file_batch *batch, struct err *err)
+{
+	if (remove_files(a, err) < 0)
+		return -1;
+	for (size_t i = 0; i < a->plan->n; i++)
+		if (clear_the_way(a->root, &a->plan->v[i], err) < 0)
+			return -1;
+	return file_batch_publish(batch, err);
+}
+
+static int act(const struct apply *a, const struct runtime_context *rt, const struct action *action,
+	       struct err *err)
+{
+	const char *config = action->program == PROGRAM_HAPROXY ? a->watch->haproxy_config
+								: a->watch->caddy_config;
+
+	switch (action->kind) {
+	case ACTION_START:
+		return a->ops->start(rt, action->program, config, err);
+	case ACTION_RELOAD:
+		return a->ops->reload(rt, action->program, config, err);
+	case ACTION_STOP:
+		return a->ops->stop(rt, action->program, err);
+	default:
+		return 0;
+	}
+}
+
+static int change_programs(const struct apply *a, struct err *err)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct runtime_context rt = {.root = a->root, .pool = pool, .at = &a->watch->at};
+
+	for (size_t i = 0; i < a->plan->n; i++) {
+		a->progress(&a->plan->v[i]);
+		if (act(a, &rt, &a->plan->v[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A file that did not change keeps what stat said of it; the others are looked at. */
+static int record_files(const struct apply *a, struct err *err)
+{
+	if (index_carry_over(a->want, a->now))
+		return 0;
+	for (size_t i = 0; i < a->want->n; i++)
+		if (!a->want->v[i].inode && index_stat(a->root, &a->want->v[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* The journal comes after the staging: a disk that is full stops an apply before anything has
+ * changed. */
+int apply_plan(const struct apply *a, struct err *err)
+{
+	CLEANUP(file_batch_release) struct file_batch batch = FILE_BATCH_INIT(a->root->fd);
+
+	if (stage_files(a, &batch, err) < 0)
+		return -1;
+	if (index_write(a->root, PATH_JOURNAL, a->want, err) < 0)
+		return err_wrap(err, "write the journal");
+	if (change_files(a, &batch, err) < 0 || change_programs(a, err) < 0 ||
+	    record_files(a, err) < 0)
+		return -1;
+	if (index_write(a->root, PATH_INDEX, a->want, err) < 0)
+		return err_wrap(err, "write the index");
+	return file_remove_in(a->root->fd, PATH_JOURNAL, err);
+}
+
+/* --- generations
+ * --------------------------------------------------------------------------------------------- */
+
+static json_t *generation_to_json(int64_t generation, const char *revision, int64_t at_s,
+				  const struct plan *plan)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	json_t *changes = json_array();
+	char at[CLOCK_TEXT_SIZE];
+
+	clock_format(at_s, at);
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct action *action = &plan->v[i];
+
+		json_array_append_new(changes,
+				      json_pack("{ss ss ss}", "action", action_verb(action->kind),
+						"what", action->what, "because",
+						action_because(pool, action)));
+	}
+	return json_pack("{si sI ss ss so}", "version", 1, "generation", (json_int_t)generation,
+			 "revision", revision, "at", at, "changes", changes);
+}
+
+static int prune_generations(const struct root *root, int64_t newest, struct err *err)
+{
+	AUTO_CLOSE int fd =
+		file_open_in(root->fd, PATH_GENERATIONS, O_RDONLY | O_DIRECTORY, 0, err);
+	DIR *dir;
+	const struct dirent *entry;
+
+	if (fd < 0)
+		return -1;
+	dir = fdopendir(fd);
+	if (!dir)
+		return err_errno(err, "list '%s'", PATH_GENERATIONS);
+	STEAL_FD(fd); /* closedir(3) closes it */
+	while ((entry = readdir(dir))) {
+		char *end;
+		int64_t n = strtoll(entry->d_name, &end, 10);
+
+		if (n > 0 && n <= newest - GENERATIONS_KEEP && strcmp(end, ".json") == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+	return 0;
+}
+
+int generation_record(const struct root *root, int64_t generation, const char *revision,
+		      int64_t at_s, const struct plan *plan, struct err *err)
+{
+	json_t *object = generation_to_json(generation, revision, at_s, plan);
+	char *text = json_dumps(object, JSON_INDENT(1));
+	AUTO_FREE char *path = xasprintf("%s/%" PRId64 ".json", PATH_GENERATIONS, generation);
+	int failed = file_replace_in(root->fd, path, text, strlen(text), 0600, err);
+
+	free(text);
+	json_decref(object);
+	return failed < 0 ? -1 : prune_generations(root, generation, err);
+}

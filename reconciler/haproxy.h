@@ -1,0 +1,17 @@
+/* Talking to a running HAProxy: its runtime socket (one worker) and its master socket (management
+ * guide, 9.3 and 9.4). */
+#ifndef RECONCILER_HAPROXY_H
+#define RECONCILER_HAPROXY_H
+
+#include "base/err.h"
+#include "base/hash.h"
+
+/* The digest that its configuration carries (CONFIG_VARIABLE); "" where it carries none.
+ * ERR_NETWORK: nobody answers. */
+int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], struct err *err);
+/* How many reloads the master failed since its last good one; 2.6 says it in `show proc` only. */
+int haproxy_failed_reloads(const char *master_socket, long *ret, struct err *err);
+/* Servers of all backends that are checked, and how many of them are up. */
+int haproxy_servers(const char *socket, long *ret_up, long *ret_all, struct err *err);
+
+#endif

@@ -1,0 +1,130 @@
+#include "reconciler/observe.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/http.h"
+#include "base/parse.h"
+#include "base/pool.h"
+#include "base/strbuf.h"
+#include "reconciler/haproxy.h"
+
+#define REPLY_MAX (1 << 20)
+
+/* --- one service
+ * --------------------------------------------------------------------------------------------- */
+
+static void build_url(const struct endpoints *at, const struct watched_service *s,
+		      struct strbuf *url, struct strbuf *connect_to)
+{
+	const char *host = s->host ? s->host : at->ingress_host;
+
+	strbuf_addf(url, "%s://%s:%d%s", at->ingress_tls ? "https" : "http", host,
+		    (int)at->ingress_port, s->path);
+	strbuf_addf(connect_to, "%s:%d:%s:%d", host, (int)at->ingress_port, at->ingress_host,
+		    (int)at->ingress_port);
+}
+
+/* 0 where it answers 2xx or 3xx; else -1 and why. */
+static int ask(const struct endpoints *at, const struct watched_service *s, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf url = STRBUF_INIT;
+	CLEANUP(strbuf_release) struct strbuf connect_to = STRBUF_INIT;
+	CLEANUP(http_reply_release) struct http_reply reply = HTTP_REPLY_INIT;
+
+	build_url(at, s, &url, &connect_to);
+	const struct http_request req = {
+		.url = url.buf,
+		.connect_to = connect_to.buf,
+		.timeout_ms = (int)s->timeout_ms,
+		.reply_limit = REPLY_MAX,
+		.insecure = true,
+	};
+	if (http_do(&req, &reply, err) < 0)
+		return -1;
+	if (reply.status >= 200 && reply.status < 400)
+		return 0;
+	return err_set(err, ERR_HEALTH, "%s answers %ld", s->path, reply.status);
+}
+
+static void probe_service(const struct endpoints *at, const struct watched_service *s,
+			  struct probe *probe, int64_t running_for_ms)
+{
+	struct err err = {0};
+
+	probe->due_ms = clock_ms() + s->interval_ms;
+	if (ask(at, s, &err) == 0) {
+		probe->failures = 0;
+		probe->health = "healthy";
+		probe->message[0] = '\0';
+		return;
+	}
+	snprintf(probe->message, sizeof(probe->message), "%.*s", (int)sizeof(probe->message) - 1,
+		 err.msg);
+	str_mask_controls(probe->message);
+	if (running_for_ms < s->start_period_ms) {
+		probe->health = "unknown";
+		probe->due_ms = 0;
+		return;
+	}
+	probe->failures++;
+	probe->health = probe->failures >= s->retries ? "failed" : "degraded";
+}
+
+/* Without a path of its own a service is as healthy as the Caddy that serves it. */
+static void look_at_service(const struct endpoints *at, const struct watched_service *s,
+			    struct probe *probe, const char *caddy_health, int64_t running_for_ms)
+{
+	if (!s->path) {
+		probe->health = caddy_health;
+		probe->message[0] = '\0';
+	} else if (!probe->health || clock_ms() >= probe->due_ms) {
+		probe_service(at, s, probe, running_for_ms);
+	}
+}
+
+/* --- the programs
+ * -------------------------------------------------------------------------------------------- */
+
+static const char *program_health(const struct program_state *state, const char *config)
+{
+	if (!state->running || !state->answers)
+		return "failed";
+	return strcmp(state->config, config) == 0 ? "healthy" : "degraded";
+}
+
+static int look_at_programs(const struct runtime_context *rt, const struct runtime_ops *ops,
+			    const struct watch *watch, struct observation *ret, struct err *err)
+{
+	struct err ignored;
+
+	if (ops->observe(rt, PROGRAM_CADDY, &ret->caddy, err) < 0 ||
+	    ops->observe(rt, PROGRAM_HAPROXY, &ret->haproxy, err) < 0)
+		return -1;
+	ret->caddy_health = program_health(&ret->caddy, watch->caddy_config);
+	if (!watch->haproxy_config[0])
+		return 0;
+	ret->haproxy_health = program_health(&ret->haproxy, watch->haproxy_config);
+	if (ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
+						    &ret->servers, &ignored) < 0)
+		ret->haproxy_health = "degraded";
+	return 0;
+}
+
+int observe_node(const struct root *root, const struct runtime_ops *ops, const struct watch *watch,
+		 struct probe *probes, int64_t running_for_ms, struct observation *ret,
+		 struct err *err)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct runtime_context rt = {.root = root, .pool = pool, .at = &watch->at};
+
+	memset(ret, 0, sizeof(*ret));
+	if (look_at_programs(&rt, ops, watch, ret, err) < 0)
+		return -1;
+	for (size_t i = 0; i < watch->n_services; i++)
+		look_at_service(&watch->at, &watch->services[i], &probes[i], ret->caddy_health,
+				running_for_ms);
+	return 0;
+}

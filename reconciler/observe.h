@@ -1,0 +1,35 @@
+/*
+ * Looks whether what was applied works: HAProxy and Caddy by asking them, a service with a health
+ * path through the local ingress with its host, as a visitor would.
+ */
+#ifndef RECONCILER_OBSERVE_H
+#define RECONCILER_OBSERVE_H
+
+#include "base/err.h"
+#include "reconciler/runtime.h"
+#include "reconciler/watch.h"
+
+/* What is remembered of one service between looks. */
+struct probe {
+	int64_t due_ms;   /* monotonic; 0: now */
+	int64_t failures; /* in a row */
+	const char *health;
+	char message[200];
+};
+
+struct observation {
+	struct program_state haproxy;
+	struct program_state caddy;
+	long servers_up;
+	long servers;
+	const char *haproxy_health; /* NULL: the cluster has none */
+	const char *caddy_health;
+};
+
+/* probes: one for each of watch->services, zeroed before the first look. running_for_ms: since the
+ * last change, for start_period. */
+int observe_node(const struct root *root, const struct runtime_ops *ops, const struct watch *watch,
+		 struct probe *probes, int64_t running_for_ms, struct observation *ret,
+		 struct err *err);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * One pass, from git to git. reconcile_once() names every step in order; each step is a function in
+ * pass.c that reads what the ones before it found out.
+ */
+#ifndef RECONCILER_PASS_H
+#define RECONCILER_PASS_H
+
+#include "base/err.h"
+#include "reconciler/agent.h"
+#include "reconciler/plan.h"
+
+struct outcome {
+	bool changed;  /* something was done; with dry_run: there is something to do */
+	bool unsynced; /* no remote answered: look again later, with back-off */
+	/* dry_run: called with the plan before it is forgotten; may be NULL */
+	void (*show)(const struct plan *plan, const char *revision, void *arg);
+	void *show_arg;
+};
+
+/* 0: the node is at what the repository says, and that was reported. -1: it is not, err says why,
+ * and what can be reported was. Both leave the node serving what it has. */
+int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err);
+
+#endif

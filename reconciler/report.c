@@ -1,0 +1,341 @@
+#include "reconciler/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define DRIFT_KEPT 20
+#define CAUSES_MAX 50
+
+/* --- conditions
+ * ---------------------------------------------------------------------------------------------- */
+
+struct condition_list {
+	struct pool *pool;
+	const struct node_status *before;
+	struct node_status *status;
+	int64_t now_s;
+};
+
+/* `since` is when the condition's status last became another one. */
+static void set_condition(struct condition_list *list, const char *type, const char *status,
+			  const char *reason, const char *message)
+{
+	const struct condition *was = status_condition(list->before, type);
+	bool same = was && strcmp(was->status, status) == 0 && was->since_s > 0;
+
+	list->status->conditions[list->status->n_conditions++] = (struct condition) {
+		.type = type,
+		.status = status,
+		.reason = reason,
+		.message = message,
+		.since_s = same ? was->since_s : list->now_s,
+	};
+}
+
+static void set_yes_no(struct condition_list *list, const char *type, const struct err *problem,
+		       const char *good_reason)
+{
+	if (problem)
+		set_condition(list, type, "False", err_code_reason(problem->code), problem->msg);
+	else
+		set_condition(list, type, "True", good_reason, "");
+}
+
+static bool is_rejected(const struct agent *agent, const char *desired)
+{
+	return desired && strcmp(agent->state.rejected.revision, desired) == 0;
+}
+
+static void set_valid(struct condition_list *list, const struct agent *agent, const char *desired)
+{
+	const struct rejection *r = &agent->state.rejected;
+
+	if (!desired)
+		set_condition(list, "Valid", "Unknown", "NoRevision",
+			      "no commit has been seen yet");
+	else if (is_rejected(agent, desired))
+		set_condition(list, "Valid", "False", err_code_reason(r->code), r->message);
+	else
+		set_condition(list, "Valid", "True", "Checked", "");
+}
+
+static void set_applied(struct condition_list *list, const struct agent *agent,
+			const struct findings *found)
+{
+	if (found->failed && !is_rejected(agent, found->desired))
+		set_condition(list, "Applied", "False", err_code_reason(found->failed->code),
+			      found->failed->msg);
+	else if (!agent->state.revision[0])
+		set_condition(list, "Applied", "False", "NothingApplied",
+			      "no commit has been applied yet");
+	else
+		set_condition(list, "Applied", "True", "Applied",
+			      pool_printf(list->pool, "at %.7s", agent->state.revision));
+}
+
+/* The first thing that is not well, in words. */
+static const char *what_is_ill(const struct node_status *s, struct pool *pool)
+{
+	if (s->caddy_health && strcmp(s->caddy_health, "healthy") != 0)
+		return "caddy does not answer as it should";
+	if (s->haproxy_health && strcmp(s->haproxy_health, "healthy") != 0)
+		return "haproxy does not answer as it should";
+	for (size_t i = 0; i < s->n_services; i++)
+		if (strcmp(s->services[i].health, "healthy") != 0)
+			return pool_printf(pool, "service %s is %s%s%s", s->services[i].name,
+					   s->services[i].health,
+					   s->services[i].message ? ": " : "",
+					   s->services[i].message ? s->services[i].message : "");
+	return NULL;
+}
+
+static void set_healthy(struct condition_list *list, const struct findings *found)
+{
+	const char *ill = what_is_ill(list->status, list->pool);
+
+	if (!found->seen)
+		set_condition(list, "Healthy", "Unknown", "NotObserved", "nothing was looked at");
+	else if (ill)
+		set_condition(list, "Healthy", "False", "Unhealthy", ill);
+	else
+		set_condition(list, "Healthy", "True", "Healthy", "");
+}
+
+static void set_ready(struct condition_list *list, const struct findings *found)
+{
+	static const char *const needed[] = {"Valid", "Applied", "Healthy"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		const struct condition *c = status_condition(list->status, needed[i]);
+
+		if (strcmp(c->status, "True") == 0)
+			continue;
+		set_condition(list, "Ready", "False", c->reason, c->message);
+		return;
+	}
+	if (found->synced && !found->desired)
+		set_condition(list, "Ready", "Unknown", "NoRevision", found->synced->msg);
+	else
+		set_condition(list, "Ready", "True", "Healthy", "");
+}
+
+/* Stalled: nothing will change until somebody acts. Reconciling: the next pass tries again by
+ * itself. */
+static void set_progress(struct condition_list *list, const struct agent *agent,
+			 const struct findings *found)
+{
+	bool stalled = is_rejected(agent, found->desired);
+
+	set_condition(list, "Reconciling", found->failed && !stalled ? "True" : "False",
+		      found->failed && !stalled ? "Retrying" : "Done", "");
+	set_condition(list, "Stalled", stalled ? "True" : "False",
+		      stalled ? "WaitsForCommit" : "Moving",
+		      stalled ? "this commit is not tried again until the branch moves" : "");
+}
+
+#define CONDITIONS_MAX 8
+
+static void add_conditions(const struct agent *agent, const struct findings *found, int64_t now_s,
+			   struct pool *pool, struct node_status *ret)
+{
+	struct condition_list list = {pool, &agent->state.status, ret, now_s};
+
+	ret->conditions = pool_calloc(pool, CONDITIONS_MAX, sizeof(*ret->conditions));
+	set_yes_no(&list, "Synced", found->synced, "Fetched");
+	set_valid(&list, agent, found->desired);
+	set_applied(&list, agent, found);
+	set_healthy(&list, found);
+	set_ready(&list, found);
+	set_progress(&list, agent, found);
+}
+
+/* --- the rest
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static const struct service_status *service_before(const struct agent *agent, const char *name)
+{
+	const struct node_status *before = &agent->state.status;
+
+	for (size_t i = 0; i < before->n_services; i++)
+		if (strcmp(before->services[i].name, name) == 0)
+			return &before->services[i];
+	return NULL;
+}
+
+static void add_services(const struct agent *agent, int64_t now_s, struct pool *pool,
+			 struct node_status *ret)
+{
+	const struct watch *watch = &agent->state.watch;
+	const struct node_status *before = &agent->state.status;
+
+	ret->services = pool_calloc(pool, watch->n_services + 1, sizeof(*ret->services));
+	for (size_t i = 0; i < watch->n_services; i++) {
+		const struct probe *probe = &agent->probes[i];
+		/* The lists are nearly always alike: look at the same place first. */
+		const struct service_status *was =
+			i < before->n_services && strcmp(before->services[i].name,
+							 watch->services[i].name) == 0
+				? &before->services[i]
+				: service_before(agent, watch->services[i].name);
+		bool same = was && strcmp(was->health, probe->health) == 0;
+
+		ret->services[ret->n_services++] = (struct service_status) {
+			.name = watch->services[i].name,
+			.health = probe->health,
+			.message = probe->message[0] ? probe->message : NULL,
+			.since_s = same ? was->since_s : now_s,
+		};
+	}
+}
+
+static void add_certificates(const struct certificates *from, struct pool *pool,
+			     struct node_status *ret)
+{
+	ret->certificates = pool_calloc(pool, from->n + 1, sizeof(*ret->certificates));
+	for (size_t i = 0; i < from->n; i++)
+		ret->certificates[ret->n_certificates++] = (struct certificate_status) {
+			.names = from->v[i].names,
+			.n_names = from->v[i].n_names,
+			.not_after_s = from->v[i].not_after_s,
+		};
+}
+
+static void add_facts(const struct agent *agent, const struct node_facts *facts, struct pool *pool,
+		      struct node_status *ret)
+{
+	const struct node_status *before = &agent->state.status;
+
+	if (!facts) {
+		ret->arch = before->arch ? before->arch : "";
+		ret->os = before->os ? before->os : "";
+		ret->memory_bytes = before->memory_bytes;
+		ret->address = before->address;
+		ret->public_address = before->public_address;
+		return;
+	}
+	ret->arch = facts->machine.arch;
+	ret->os = facts->machine.os;
+	ret->memory_bytes = facts->machine.memory_bytes;
+	ret->address = agent->state.has_watch && agent->state.watch.address
+			       ? agent->state.watch.address
+			       : facts->machine.address;
+	ret->public_address = agent->state.has_watch ? agent->state.watch.public_address : NULL;
+	add_certificates(&facts->certificates, pool, ret);
+}
+
+/* What was found and mended now goes behind what was before; the oldest fall off. */
+static void add_drift(const struct agent *agent, const struct candidate *applied, int64_t now_s,
+		      struct pool *pool, struct node_status *ret)
+{
+	const struct node_status *before = &agent->state.status;
+	size_t n_new = applied ? applied->plan.n : 0;
+	struct drift_status *all = pool_calloc(pool, before->n_drift + n_new + 1, sizeof(*all));
+	size_t n = 0;
+
+	for (size_t i = 0; i < before->n_drift; i++)
+		all[n++] = before->drift[i];
+	for (size_t i = 0; i < n_new; i++) {
+		const struct action *action = &applied->plan.v[i];
+
+		/* A reload that follows from a restored file is no drift of its own. */
+		if (action_is_drift(action) &&
+		    (action->file || !plan_touches(&applied->plan, action->program)))
+			all[n++] = (struct drift_status) {now_s, action->what, true};
+	}
+	ret->drift = n > DRIFT_KEPT ? all + (n - DRIFT_KEPT) : all;
+	ret->n_drift = n > DRIFT_KEPT ? DRIFT_KEPT : n;
+}
+
+static void add_causes(const struct agent *agent, const struct candidate *applied,
+		       struct pool *pool, struct node_status *ret)
+{
+	if (!applied || !applied->plan.n) {
+		ret->causes = agent->state.status.causes;
+		ret->n_causes = agent->state.status.n_causes;
+		return;
+	}
+	ret->causes = pool_calloc(pool, CAUSES_MAX, sizeof(*ret->causes));
+	for (size_t i = 0; i < applied->plan.n && ret->n_causes < CAUSES_MAX; i++) {
+		const struct action *action = &applied->plan.v[i];
+
+		ret->causes[ret->n_causes++] = (struct cause_status) {
+			.action =
+				pool_printf(pool, "%s %s", action_verb(action->kind), action->what),
+			.because = action_because(pool, action),
+		};
+	}
+}
+
+void report_status(const struct agent *agent, const struct findings *found, int64_t now_s,
+		   struct pool *pool, struct node_status *ret)
+{
+	const struct state *state = &agent->state;
+	const char *revision = state->revision[0] ? state->revision : NULL;
+	bool changed = found->applied && (found->applied->plan.n || !state->status.changed_at_s);
+
+	*ret = (struct node_status) {
+		.cluster = agent->cluster,
+		.node = agent->node,
+		.agent_version = DYNIA_VERSION,
+		.started_at_s = agent->started_at_s,
+		.heartbeat_s = agent->config->status.heartbeat_ms / 1000,
+		.desired = found->desired,
+		.applied = revision,
+		.quarantined = is_rejected(agent, found->desired) ? found->desired : NULL,
+		.generation = found->generation,
+		.changed_at_s = changed ? now_s : state->status.changed_at_s,
+		.observed_at_s = now_s,
+	};
+	if (found->seen) {
+		ret->haproxy_health = found->seen->haproxy_health;
+		ret->servers_up = found->seen->servers_up;
+		ret->servers = found->seen->servers;
+		ret->caddy_health = found->seen->caddy_health;
+		add_services(agent, now_s, pool, ret);
+	}
+	add_facts(agent, found->facts, pool, ret);
+	add_drift(agent, found->applied, now_s, pool, ret);
+	add_causes(agent, found->applied, pool, ret);
+	add_conditions(agent, found, now_s, pool, ret);
+	ret->last_good = condition_is(ret, "Healthy", "True") ? revision : state->status.last_good;
+}
+
+const char *report_subject(const struct node_status *s, struct pool *pool)
+{
+	const struct condition *ready = status_condition(s, "Ready");
+
+	if (s->quarantined && s->applied)
+		return pool_printf(pool, "%s: stays at %.7s, refuses %.7s: %s", s->node, s->applied,
+				   s->quarantined, ready->message);
+	if (s->quarantined)
+		return pool_printf(pool, "%s: refuses %.7s: %s", s->node, s->quarantined,
+				   ready->message);
+	if (!s->applied)
+		return pool_printf(pool, "%s: nothing is applied: %s", s->node, ready->message);
+	if (strcmp(ready->status, "True") == 0)
+		return pool_printf(pool, "%s: healthy at %.7s, %zu service%s", s->node, s->applied,
+				   s->n_services, s->n_services == 1 ? "" : "s");
+	return pool_printf(pool, "%s: %s at %.7s: %s", s->node, status_health(s), s->applied,
+			   ready->message);
+}
+
+void report_digest(const struct node_status *status, char ret[SHA256_HEX_SIZE])
+{
+	struct node_status timeless = *status;
+	json_t *object;
+	char *text;
+
+	timeless.observed_at_s = 0;
+	timeless.started_at_s = 0;
+	/* A node that goes away would else make all the others commit. */
+	timeless.servers_up = 0;
+	object = status_to_json(&timeless);
+	text = json_dumps(object, JSON_COMPACT);
+	sha256_hex(text, strlen(text), ret);
+	free(text);
+	json_decref(object);
+}

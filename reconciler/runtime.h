@@ -1,0 +1,70 @@
+/*
+ * How HAProxy and Caddy are run: one row of a table for each `ingress.runtime`. A row starts,
+ *reloads, stops and looks at a program; what is wanted, and why, is the plan's business.
+ *
+ *	const struct runtime_ops *ops = runtime_find(cluster->ingress.runtime, err);
+ *	ops->observe(&rt, PROGRAM_CADDY, &state, err);
+ */
+#ifndef RECONCILER_RUNTIME_H
+#define RECONCILER_RUNTIME_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/pool.h"
+#include "reconciler/root.h"
+#include "render/fileset.h"
+
+/* Where the programs are met; all strings are as other programs see them, with the root. */
+struct endpoints {
+	int runtime;              /* enum runtime */
+	const char *haproxy_file; /* haproxy.cfg */
+	const char *haproxy_socket;
+	const char *haproxy_master;
+	const char *caddy_file;
+	const char *caddy_socket;
+	const char *caddy_data;
+	const char *caddy_health; /* URL */
+	const char *ingress_host; /* the address that the public side is met at on this node */
+	int64_t ingress_port;
+	bool ingress_tls;
+};
+
+struct runtime_context {
+	const struct root *root;
+	struct pool *pool;
+	const struct endpoints *at;
+};
+
+struct program_state {
+	bool running;
+	bool answers; /* on its socket */
+	pid_t pid;
+	char config[SHA256_HEX_SIZE]; /* the digest of the configuration that it has loaded, ""
+					 where it names none */
+};
+
+struct runtime_ops {
+	const char *name;
+	/* Never fails for what the program does: that is what the state says. */
+	int (*observe)(const struct runtime_context *rt, enum program program,
+		       struct program_state *ret, struct err *err);
+	/* Ends what still runs of it, starts it, and waits until it answers with this
+	 * configuration. */
+	int (*start)(const struct runtime_context *rt, enum program program, const char *config,
+		     struct err *err);
+	/* Loads the files that are on disk without losing a request, and waits for it: a failed
+	 * reload is noticed. */
+	int (*reload)(const struct runtime_context *rt, enum program program, const char *config,
+		      struct err *err);
+	int (*stop)(const struct runtime_context *rt, enum program program, struct err *err);
+};
+
+/* ERR_CONFIG where this version cannot run it. */
+const struct runtime_ops *runtime_find(int runtime, struct err *err);
+
+extern const struct runtime_ops runtime_process;
+
+#endif

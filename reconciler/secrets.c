@@ -1,0 +1,63 @@
+#include "reconciler/secrets.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "base/file.h"
+#include "spec/load.h"
+
+#define SECRETS_SIZE_MAX (1 << 20)
+
+static int check_private(int fd, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "stat '%s'", PATH_SECRETS);
+	if (st.st_mode & 077)
+		return err_set(err, ERR_CONFIG, "'%s' has mode %04o: run chmod 600 on it",
+			       PATH_SECRETS, (unsigned)(st.st_mode & 07777));
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return err_set(err, ERR_CONFIG,
+			       "'%s' belongs to another user: run chown root on it", PATH_SECRETS);
+	return 0;
+}
+
+int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+	CLEANUP(diags_release) struct diags diags = DIAGS_INIT;
+	AUTO_CLOSE int fd = -1;
+	int there = file_stat_in(root->fd, PATH_SECRETS, NULL, err);
+
+	memset(ret, 0, sizeof(*ret));
+	if (there <= 0)
+		return there;
+	fd = file_open_in(root->fd, PATH_SECRETS, O_RDONLY | O_NONBLOCK, 0, err);
+	if (fd < 0 || check_private(fd, err) < 0)
+		return -1;
+	if (file_read_fd(fd, PATH_SECRETS, SECRETS_SIZE_MAX, &text, err) < 0)
+		return -1;
+	/* The parser borrows from nothing: what it keeps is in the pool. */
+	ret->pairs = secrets_load(PATH_SECRETS, text.buf, text.len, pool, &diags);
+	if (diags.n)
+		return err_set(err, ERR_CONFIG, "%s:%u:%u: %s", diags.v[0].path, diags.v[0].line,
+			       diags.v[0].column, diags.v[0].msg);
+	sha256_hex(text.buf, text.len, ret->digest);
+	explicit_bzero(text.buf, text.len);
+	return 0;
+}
+
+const char *secrets_lookup(void *arg, const char *name)
+{
+	const struct secrets *secrets = arg;
+
+	for (size_t i = 0; secrets->pairs && i < secrets->pairs->n; i++)
+		if (strcmp(secrets->pairs->v[i].name, name) == 0)
+			return secrets->pairs->v[i].value;
+	return NULL;
+}

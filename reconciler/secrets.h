@@ -1,0 +1,26 @@
+/*
+ * The node's secrets: PATH_SECRETS, a flat map of name to string that only its owner may read.
+ * Values are handed to rendering and go nowhere else: not into a message, a log, a plan or the
+ * status.
+ */
+#ifndef RECONCILER_SECRETS_H
+#define RECONCILER_SECRETS_H
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/pool.h"
+#include "reconciler/root.h"
+#include "spec/model.h"
+
+struct secrets {
+	struct spec_pairs *pairs;     /* NULL: there is no such file */
+	char digest[SHA256_HEX_SIZE]; /* "" where there is none */
+};
+
+/* In the pool. A file that others may read, or that belongs to somebody else, is refused
+ * (ERR_CONFIG). */
+int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret, struct err *err);
+/* For struct facts: arg is a struct secrets. */
+const char *secrets_lookup(void *arg, const char *name);
+
+#endif

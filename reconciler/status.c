@@ -1,0 +1,349 @@
+#include "reconciler/status.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/strbuf.h"
+
+#define STATUS_VERSION 1
+
+/* --- writing
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+static json_t *time_or_null(int64_t wall_s)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (wall_s <= 0)
+		return json_null();
+	clock_format(wall_s, text);
+	return json_string(text);
+}
+
+static json_t *conditions_to_json(const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_conditions; i++) {
+		const struct condition *c = &s->conditions[i];
+
+		json_array_append_new(list, json_pack("{ss ss ss ss so}", "type", c->type, "status",
+						      c->status, "reason", c->reason, "message",
+						      c->message ? c->message : "", "since",
+						      time_or_null(c->since_s)));
+	}
+	return list;
+}
+
+static json_t *services_to_json(const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_services; i++) {
+		const struct service_status *v = &s->services[i];
+		json_t *one = json_pack("{ss ss so}", "name", v->name, "health", v->health, "since",
+					time_or_null(v->since_s));
+
+		if (v->message)
+			json_object_set_new(one, "message", json_string(v->message));
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
+static json_t *certificates_to_json(const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_certificates; i++) {
+		json_t *names = json_array();
+
+		for (size_t k = 0; k < s->certificates[i].n_names; k++)
+			json_array_append_new(names, json_string(s->certificates[i].names[k]));
+		json_array_append_new(list,
+				      json_pack("{so so}", "names", names, "not_after",
+						time_or_null(s->certificates[i].not_after_s)));
+	}
+	return list;
+}
+
+static json_t *ingress_to_json(const struct node_status *s)
+{
+	json_t *ingress = json_object();
+
+	if (s->haproxy_health)
+		json_object_set_new(ingress, "haproxy",
+				    json_pack("{ss sI sI}", "health", s->haproxy_health,
+					      "servers_up", (json_int_t)s->servers_up, "servers",
+					      (json_int_t)s->servers));
+	if (s->caddy_health)
+		json_object_set_new(ingress, "caddy", json_pack("{ss}", "health", s->caddy_health));
+	json_object_set_new(ingress, "certificates", certificates_to_json(s));
+	return ingress;
+}
+
+static json_t *drift_to_json(const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_drift; i++)
+		json_array_append_new(list,
+				      json_pack("{so ss sb}", "at", time_or_null(s->drift[i].at_s),
+						"what", s->drift[i].what, "repaired",
+						s->drift[i].repaired));
+	return list;
+}
+
+static json_t *causes_to_json(const struct node_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_causes; i++)
+		json_array_append_new(list, json_pack("{ss ss}", "action", s->causes[i].action,
+						      "because", s->causes[i].because));
+	return list;
+}
+
+json_t *status_to_json(const struct node_status *s)
+{
+	json_t *agent = json_pack("{ss so sI}", "version", s->agent_version, "started_at",
+				  time_or_null(s->started_at_s), "heartbeat_seconds",
+				  (json_int_t)s->heartbeat_s);
+	json_t *revision =
+		json_pack("{so so so so}", "desired", text_or_null(s->desired), "applied",
+			  text_or_null(s->applied), "last_good", text_or_null(s->last_good),
+			  "quarantined", text_or_null(s->quarantined));
+	json_t *facts =
+		json_pack("{so so ss ss sI}", "address", text_or_null(s->address), "public_address",
+			  text_or_null(s->public_address), "arch", s->arch, "os", s->os,
+			  "memory_bytes", (json_int_t)s->memory_bytes);
+
+	return json_pack("{si ss ss so so sI so so so so so so so so}", "version", STATUS_VERSION,
+			 "cluster", s->cluster, "node", s->node, "agent", agent, "revision",
+			 revision, "generation", (json_int_t)s->generation, "changed_at",
+			 time_or_null(s->changed_at_s), "observed_at",
+			 time_or_null(s->observed_at_s), "conditions", conditions_to_json(s),
+			 "services", services_to_json(s), "ingress", ingress_to_json(s), "drift",
+			 drift_to_json(s), "causes", causes_to_json(s), "facts", facts);
+}
+
+/* --- reading
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* Masked after it is cut: a character that was cut in two would not go into JSON again. */
+static const char *clean(const char *text, struct pool *pool)
+{
+	size_t len = strlen(text);
+	char *copy = pool_memdup(pool, text, len < STATUS_TEXT_MAX ? len : STATUS_TEXT_MAX);
+
+	str_mask_controls(copy);
+	return copy;
+}
+
+static const char *take_text(const json_t *object, const char *key, struct pool *pool,
+			     const char *otherwise)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? clean(text, pool) : otherwise;
+}
+
+static int64_t take_time(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? clock_parse(text) : 0;
+}
+
+static int64_t take_int(const json_t *object, const char *key)
+{
+	return (int64_t)json_integer_value(json_object_get(object, key));
+}
+
+static size_t list_size(const json_t *list)
+{
+	size_t n = json_array_size(list);
+
+	return n < STATUS_LIST_MAX ? n : STATUS_LIST_MAX;
+}
+
+static void take_conditions(const json_t *list, struct pool *pool, struct node_status *ret)
+{
+	ret->n_conditions = list_size(list);
+	ret->conditions = pool_calloc(pool, ret->n_conditions + 1, sizeof(*ret->conditions));
+	for (size_t i = 0; i < ret->n_conditions; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		ret->conditions[i] = (struct condition) {
+			.type = take_text(one, "type", pool, ""),
+			.status = take_text(one, "status", pool, "Unknown"),
+			.reason = take_text(one, "reason", pool, ""),
+			.message = take_text(one, "message", pool, ""),
+			.since_s = take_time(one, "since"),
+		};
+	}
+}
+
+static void take_services(const json_t *list, struct pool *pool, struct node_status *ret)
+{
+	ret->n_services = list_size(list);
+	ret->services = pool_calloc(pool, ret->n_services + 1, sizeof(*ret->services));
+	for (size_t i = 0; i < ret->n_services; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		ret->services[i] = (struct service_status) {
+			.name = take_text(one, "name", pool, ""),
+			.health = take_text(one, "health", pool, "unknown"),
+			.message = take_text(one, "message", pool, NULL),
+			.since_s = take_time(one, "since"),
+		};
+	}
+}
+
+static void take_certificates(const json_t *list, struct pool *pool, struct node_status *ret)
+{
+	ret->n_certificates = list_size(list);
+	ret->certificates = pool_calloc(pool, ret->n_certificates + 1, sizeof(*ret->certificates));
+	for (size_t i = 0; i < ret->n_certificates; i++) {
+		const json_t *one = json_array_get(list, i);
+		const json_t *names = json_object_get(one, "names");
+		struct certificate_status *cert = &ret->certificates[i];
+
+		cert->not_after_s = take_time(one, "not_after");
+		cert->names = pool_calloc(pool, list_size(names) + 1, sizeof(*cert->names));
+		for (size_t k = 0; k < list_size(names); k++)
+			if (json_is_string(json_array_get(names, k)))
+				cert->names[cert->n_names++] =
+					clean(json_string_value(json_array_get(names, k)), pool);
+	}
+}
+
+static void take_ingress(const json_t *ingress, struct pool *pool, struct node_status *ret)
+{
+	const json_t *haproxy = json_object_get(ingress, "haproxy");
+	const json_t *caddy = json_object_get(ingress, "caddy");
+
+	ret->haproxy_health = take_text(haproxy, "health", pool, NULL);
+	ret->servers_up = take_int(haproxy, "servers_up");
+	ret->servers = take_int(haproxy, "servers");
+	ret->caddy_health = take_text(caddy, "health", pool, NULL);
+	take_certificates(json_object_get(ingress, "certificates"), pool, ret);
+}
+
+static void take_drift(const json_t *list, struct pool *pool, struct node_status *ret)
+{
+	ret->n_drift = list_size(list);
+	ret->drift = pool_calloc(pool, ret->n_drift + 1, sizeof(*ret->drift));
+	for (size_t i = 0; i < ret->n_drift; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		ret->drift[i] = (struct drift_status) {
+			.at_s = take_time(one, "at"),
+			.what = take_text(one, "what", pool, ""),
+			.repaired = json_is_true(json_object_get(one, "repaired")),
+		};
+	}
+}
+
+static void take_causes(const json_t *list, struct pool *pool, struct node_status *ret)
+{
+	ret->n_causes = list_size(list);
+	ret->causes = pool_calloc(pool, ret->n_causes + 1, sizeof(*ret->causes));
+	for (size_t i = 0; i < ret->n_causes; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		ret->causes[i] = (struct cause_status) {
+			.action = take_text(one, "action", pool, ""),
+			.because = take_text(one, "because", pool, ""),
+		};
+	}
+}
+
+static void take_rest(const json_t *object, struct pool *pool, struct node_status *ret)
+{
+	const json_t *agent = json_object_get(object, "agent");
+	const json_t *revision = json_object_get(object, "revision");
+	const json_t *facts = json_object_get(object, "facts");
+
+	ret->agent_version = take_text(agent, "version", pool, "");
+	ret->started_at_s = take_time(agent, "started_at");
+	ret->heartbeat_s = take_int(agent, "heartbeat_seconds");
+	ret->desired = take_text(revision, "desired", pool, NULL);
+	ret->applied = take_text(revision, "applied", pool, NULL);
+	ret->last_good = take_text(revision, "last_good", pool, NULL);
+	ret->quarantined = take_text(revision, "quarantined", pool, NULL);
+	ret->generation = take_int(object, "generation");
+	ret->changed_at_s = take_time(object, "changed_at");
+	ret->observed_at_s = take_time(object, "observed_at");
+	ret->address = take_text(facts, "address", pool, NULL);
+	ret->public_address = take_text(facts, "public_address", pool, NULL);
+	ret->arch = take_text(facts, "arch", pool, "");
+	ret->os = take_text(facts, "os", pool, "");
+	ret->memory_bytes = take_int(facts, "memory_bytes");
+}
+
+int status_from_object(const json_t *object, struct pool *pool, struct node_status *ret,
+		       struct err *err)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (take_int(object, "version") != STATUS_VERSION)
+		return err_set(err, ERR_CONFIG, "no status of version %d", STATUS_VERSION);
+	ret->cluster = take_text(object, "cluster", pool, "");
+	ret->node = take_text(object, "node", pool, "");
+	take_rest(object, pool, ret);
+	take_conditions(json_object_get(object, "conditions"), pool, ret);
+	take_services(json_object_get(object, "services"), pool, ret);
+	take_ingress(json_object_get(object, "ingress"), pool, ret);
+	take_drift(json_object_get(object, "drift"), pool, ret);
+	take_causes(json_object_get(object, "causes"), pool, ret);
+	return 0;
+}
+
+int status_from_json(const char *data, size_t len, struct pool *pool, struct node_status *ret,
+		     struct err *err)
+{
+	json_error_t problem;
+	json_t *object = json_loadb(data, len, JSON_REJECT_DUPLICATES, &problem);
+	int failed;
+
+	if (!object)
+		return err_set(err, ERR_CONFIG, "no JSON: %s", problem.text);
+	failed = status_from_object(object, pool, ret, err);
+	json_decref(object);
+	return failed;
+}
+
+/* --- looking
+ * -------------------------------------------------------------------------------------------------
+ */
+
+const struct condition *status_condition(const struct node_status *status, const char *type)
+{
+	for (size_t i = 0; i < status->n_conditions; i++)
+		if (strcmp(status->conditions[i].type, type) == 0)
+			return &status->conditions[i];
+	return NULL;
+}
+
+bool condition_is(const struct node_status *status, const char *type, const char *value)
+{
+	const struct condition *c = status_condition(status, type);
+
+	return c && strcmp(c->status, value) == 0;
+}
+
+const char *status_health(const struct node_status *status)
+{
+	if (condition_is(status, "Ready", "True"))
+		return "healthy";
+	if (!status->applied || condition_is(status, "Healthy", "False"))
+		return "failed";
+	return status_condition(status, "Ready") ? "degraded" : "unknown";
+}

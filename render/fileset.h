@@ -1,0 +1,61 @@
+/*
+ * The files of one node, as rendering makes them: absolute paths without the root, content, mode,
+ * and whom a change concerns. Kept sorted by path; a path twice is an error.
+ */
+#ifndef RENDER_FILESET_H
+#define RENDER_FILESET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+
+/* Who reads a file: what is checked before and told after it changes. */
+enum program {
+	PROGRAM_NONE,
+	PROGRAM_HAPROXY,
+	PROGRAM_CADDY,
+	PROGRAM_SITE, /* served by Caddy as it is: no reload */
+	PROGRAM_KEEPALIVED,
+	PROGRAM_COMPOSE, /* of the service named in the file */
+	PROGRAM_INGRESS, /* compose file of HAProxy and Caddy */
+	PROGRAM_SYSTEMD,
+	PROGRAM_FIREWALL,
+	PROGRAM_LOGROTATE,
+	PROGRAM_COUNT,
+};
+
+struct out_file {
+	const char *path;
+	const char *data;
+	size_t len;
+	mode_t mode;
+	enum program program;
+	const char *service; /* or NULL */
+	bool secret;         /* holds a secret's value: mode 0600, never shown */
+	bool certificate; /* data is the common name of a self-signed certificate to be made once,
+			     if none is there */
+};
+
+struct fileset {
+	struct pool *pool;
+	struct out_file *v;
+	size_t n;
+	size_t alloc;
+	char haproxy_config[65]; /* digest that HAProxy and Caddy name when asked what they run */
+	char caddy_config[65];
+};
+
+void fileset_init(struct fileset *set, struct pool *pool);
+void fileset_release(struct fileset *set);
+/* Strings and data are borrowed. */
+void fileset_add(struct fileset *set, const struct out_file *file);
+/* Sorts, and finds a path that stands twice (ERR_CONFIG). */
+int fileset_finish(struct fileset *set, struct err *err);
+const struct out_file *fileset_find(const struct fileset *set, const char *path);
+/* "haproxy", "caddy", "site", … */
+const char *program_name(enum program program);
+
+#endif

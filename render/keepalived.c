@@ -1,0 +1,133 @@
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "render/layout.h"
+#include "render/target.h"
+#include "render/writer.h"
+
+static void put_global(const struct render_input *in, struct conf_writer *w)
+{
+	conf_open(w, "global_defs");
+	conf_line(w, "router_id %s",
+		  conf_word(w, "dynia-%s-%s", in->cluster->name, in->node->name));
+	/* Version 3 has no password: unicast, the check of the source and the firewall stand for
+	 * it. */
+	conf_line(w, "vrrp_version 3");
+	conf_line(w, "enable_script_security");
+	conf_line(w, "script_user nobody nogroup");
+	conf_line(w, "vrrp_check_unicast_src");
+	conf_line(w, "vrrp_startup_delay 5");
+	conf_line(w, "reload_check_config");
+	conf_close(w);
+}
+
+/* It needs no rights: it asks HAProxy's health page. */
+static void put_script(const struct render_input *in, struct conf_writer *w)
+{
+	conf_blank(w);
+	conf_open(w, "vrrp_script ingress");
+	conf_line(w, "script %s",
+		  conf_word(w, "%s check ingress --port %lld", in->facts->program,
+			    (long long)in->cluster->ingress.health_port));
+	conf_line(w, "interval 1");
+	conf_line(w, "timeout 1");
+	conf_line(w, "fall 2");
+	conf_line(w, "rise 3");
+	conf_line(w, "init_fail");
+	conf_close(w);
+}
+
+static void put_peers(const struct render_input *in, struct conf_writer *w)
+{
+	const char *address = facts_address(in->facts, in->node);
+
+	if (address)
+		conf_line(w, "unicast_src_ip %s", address);
+	conf_open(w, "unicast_peer");
+	for (size_t i = 0; i < in->cluster->node_map.n; i++) {
+		const struct node *peer = cluster_node(in->cluster, i);
+		const char *peer_address = facts_address(in->facts, peer);
+
+		if (peer != in->node && peer_address)
+			conf_line(w, "%s", peer_address);
+	}
+	conf_close(w);
+}
+
+static void put_address(const struct render_input *in, struct conf_writer *w)
+{
+	const struct vip *vip = in->cluster->vip;
+
+	if (vip->move == VIP_MOVE_DIGITALOCEAN)
+		conf_comment(w, "moved by the API, never on the NIC; VRRP needs one: inert, on lo");
+	conf_open(w, "virtual_ipaddress");
+	if (vip->move == VIP_MOVE_DIGITALOCEAN)
+		conf_line(w, "%s dev lo",
+			  conf_word(w, "192.0.2.%lld/32", (long long)vip->router_id));
+	else
+		conf_line(w, "%s dev %s", vip->address, vip->interface);
+	conf_close(w);
+}
+
+/* As root: they tell the agent, and record the state. */
+static void put_notify(const struct render_input *in, struct conf_writer *w)
+{
+	const char *program = in->facts->program;
+
+	conf_line(w, "notify_master %s root root", conf_word(w, "%s vrrp master", program));
+	conf_line(w, "notify_backup %s root root", conf_word(w, "%s vrrp backup", program));
+	conf_line(w, "notify_fault %s root root", conf_word(w, "%s vrrp fault", program));
+	conf_line(w, "notify_stop %s root root", conf_word(w, "%s vrrp fault", program));
+}
+
+/* BACKUP on every node with nopreempt, and FAULT instead of weights: the address moves once for one
+ * failure. */
+static void put_instance(const struct render_input *in, struct conf_writer *w)
+{
+	const struct vip *vip = in->cluster->vip;
+
+	conf_blank(w);
+	conf_open(w, "vrrp_instance DYNIA");
+	conf_line(w, "state BACKUP");
+	conf_line(w, "nopreempt");
+	conf_line(w, "interface %s", vip->interface);
+	conf_line(w, "virtual_router_id %lld", (long long)vip->router_id);
+	conf_line(w, "priority %lld", (long long)node_priority(in->cluster, in->node));
+	conf_line(w, "advert_int %s",
+		  conf_word(w, "%lld.%02lld", (long long)vip->advert_interval_ms / 1000,
+			    (long long)vip->advert_interval_ms % 1000 / 10));
+	put_peers(in, w);
+	put_address(in, w);
+	conf_open(w, "track_script");
+	conf_line(w, "ingress");
+	conf_close(w);
+	put_notify(in, w);
+	conf_close(w);
+}
+
+int render_keepalived(const struct render_input *in, struct fileset *set, struct err *err)
+{
+	CLEANUP(conf_release) struct conf_writer w;
+	const char *data;
+	size_t len;
+
+	/* It cuts a script at spaces, and has no way to say that one belongs to a word. */
+	if (strchr(in->facts->program, ' '))
+		return err_set(err, ERR_CONFIG, "'%s' has a space in its path", in->facts->program);
+	conf_init(&w, &dialect_keepalived, in->pool);
+	conf_comment(&w, "Written by dynia; changes are overwritten.");
+	put_global(in, &w);
+	put_script(in, &w);
+	put_instance(in, &w);
+	if (conf_finish(&w, &data, &len, err) < 0)
+		return -1;
+	fileset_add(set,
+		    &(struct out_file) {
+			    .path = layout_path(LAYOUT_KEEPALIVED, in->cluster->ingress.runtime),
+			    .data = data,
+			    .len = len,
+			    .mode = 0644,
+			    .program = PROGRAM_KEEPALIVED,
+		    });
+	return 0;
+}

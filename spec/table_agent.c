@@ -1,0 +1,95 @@
+/* agent.yaml, row by row. */
+#include "spec/model.h"
+#include "spec/table_shared.h"
+#include "spec/tables.h"
+#include "spec/words.h"
+
+#define PATTERN_ABSOLUTE "^/.*[^/]$"
+
+static const struct field credentials_fields[] = {
+	{"username", FIELD_STRING, FIELD_AT(struct credentials, username), .check = check_user,
+	 .help = "the user name for https", .example = "username: x-access-token"},
+	{"password_file", FIELD_STRING, FIELD_AT(struct credentials, password_file), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the file that holds the password or token for https",
+	 .example = "password_file: /etc/dynia/token"},
+	{"ssh_key", FIELD_STRING, FIELD_AT(struct credentials, ssh_key), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the private key for ssh", .example = "ssh_key: /etc/dynia/id_ed25519"},
+	{"known_hosts", FIELD_STRING, FIELD_AT(struct credentials, known_hosts), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the host keys that are believed; needed with ssh_key",
+	 .example = "known_hosts: /etc/dynia/known_hosts"},
+	FIELD_END,
+};
+
+static const struct field verify_fields[] = {
+	{"signers", FIELD_STRING, FIELD_AT(struct verify, signers), .required = true, .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the file of those who may sign commits, as ssh-keygen(1) has it under ALLOWED "
+		 "SIGNERS",
+	 .example = "signers: /etc/dynia/allowed_signers"},
+	FIELD_END,
+};
+
+static const struct field status_fields[] = {
+	{"repository", FIELD_STRING, FIELD_AT(struct status_config, repository), .max = 2048,
+	 .check = check_repository,
+	 .help = "where the status is pushed to; by default the repository itself",
+	 .example = "repository: https://github.com/acme/infra-status.git"},
+	{"heartbeat", FIELD_DURATION, FIELD_AT(struct status_config, heartbeat_ms), .min = 1000,
+	 .max = 86400000, .def = "15m",
+	 .help = "how often a status is pushed where nothing changed"},
+	{"keep", FIELD_INT, FIELD_AT(struct status_config, keep), .min = 1, .max = 1000000,
+	 .def = "1000", .help = "how many status commits are kept"},
+	FIELD_END,
+};
+
+const struct field agent_table[] = {
+	FIELD_VERSION(struct agent_config),
+	{"repository", FIELD_STRINGS, FIELD_AT(struct agent_config, repository), .required = true,
+	 .one_or_list = true, .unique = true, .max = 2048, .check = check_repository,
+	 .help = "the repository: https, ssh, git, file or a path; a list is tried in order",
+	 .example = "repository: https://github.com/acme/infra.git"},
+	{"branch", FIELD_STRING, FIELD_AT(struct agent_config, branch), .def = "main",
+	 .check = check_branch, .help = "the branch that says what is wanted"},
+	{"cluster", FIELD_STRING, FIELD_AT(struct agent_config, cluster), .required = true,
+	 .check = check_name, .pattern = PATTERN_NAME,
+	 .help = "the cluster that the node belongs to", .example = "cluster: shop"},
+	{"node", FIELD_STRING, FIELD_AT(struct agent_config, node), .check = check_name,
+	 .pattern = PATTERN_NAME,
+	 .help = "the node's name in cluster.yaml; by default the host name, less the cluster's "
+		 "name before it",
+	 .example = "node: brave-panda"},
+	{"interval", FIELD_DURATION, FIELD_AT(struct agent_config, interval_ms), .min = 1000,
+	 .max = 86400000, .def = "30s",
+	 .help = "how often the repository is asked, give or take a tenth"},
+	{"deadline", FIELD_DURATION, FIELD_AT(struct agent_config, deadline_ms), .min = 1000,
+	 .max = 3600000, .def = "60s", .help = "how long one fetch or push may take"},
+	{"credentials", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, credentials),
+	 .size = sizeof(struct credentials), FIELD_POS(struct credentials, pos),
+	 .fields = credentials_fields, .help = "who the node is to the repository",
+	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/token}"},
+	{"verify", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, verify),
+	 .size = sizeof(struct verify), .fields = verify_fields,
+	 .help = "whose commits are taken; absent: anybody's who can push",
+	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
+	{"status", FIELD_STRUCT, FIELD_AT(struct agent_config, status), .fields = status_fields,
+	 .help = "how the node reports"},
+	{"listen", FIELD_STRING, FIELD_AT(struct agent_config, listen), .def = "127.0.0.1:9797",
+	 .check = check_listen, .help = "where health, metrics and the webhook answer"},
+	FIELD_END,
+};
+
+const struct table_name table_names[] = {
+	{"cluster", "cluster.yaml", cluster_table,
+	 "One for each cluster: clusters/NAME/cluster.yaml. It names the nodes and what stands "
+	 "before the services."},
+	{"service", "service.yaml", service_table,
+	 "One for each service: clusters/NAME/services/SERVICE.yaml, or SERVICE/service.yaml "
+	 "beside the files that the "
+	 "service needs."},
+	{"agent", "agent.yaml", agent_table,
+	 "One on each node: /etc/dynia/agent.yaml. It says how the node finds its repository."},
+	{.name = NULL},
+};

@@ -1,0 +1,52 @@
+"""Fixtures of the end-to-end tests. In CI (CI=true) a test that is skipped has failed."""
+
+import os
+import signal
+
+import pytest
+
+import harness
+
+
+def pytest_configure():
+    # Fixtures end what they started, also where the run is ended from outside.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if os.environ.get("CI") and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and in CI nothing may be: {report.longrepr}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def program():
+    """The program under test."""
+    assert os.access(harness.DYNIA, os.X_OK), f"{harness.DYNIA} is not there: run make"
+    return harness.DYNIA
+
+
+@pytest.fixture
+def site():
+    """An empty repository and its server; nodes are added with site.node()."""
+    with harness.Site() as site:
+        yield site
+
+
+@pytest.fixture
+def demo(site):
+    """The example's demo cluster with both of its nodes, not converged yet."""
+    site.use_example()
+    site.node("brave-panda", 1)
+    site.node("misty-owl", 2)
+    return site
+
+
+@pytest.fixture
+def served(demo):
+    """The same, after one pass on each node."""
+    for node in demo.nodes:
+        node.once()
+    return demo

@@ -1,0 +1,10 @@
+/* What a fuzzer defines: libFuzzer calls it, and so does replay.c. */
+#ifndef TESTS_FUZZ_H
+#define TESTS_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif

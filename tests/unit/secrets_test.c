@@ -1,0 +1,227 @@
+/* secrets.c and certificate.c: what is on the node alone. */
+#include "reconciler/secrets.h"
+
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "reconciler/certificate.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/test.h"
+
+#define SECRET "hunter2-Zx81"
+#define FOLDER "/opt/dynia/haproxy/certs"
+
+static struct root root_of(const struct scratch *dir)
+{
+	return (struct root) {.fd = dir->fd, .path = (char *)dir->path};
+}
+
+static void put(const struct root *root, const char *path, const char *text, mode_t mode)
+{
+	struct err err = {0};
+
+	if (file_replace_in(root->fd, path, text, strlen(text), mode, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void test_read_and_looked_up(void **unused)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct root root = root_of(&dir);
+	struct secrets secrets;
+	struct err err = {0};
+
+	(void)unused;
+	assert_int_equal(secrets_read(&root, pool, &secrets, &err), 0);
+	assert_string_equal(secrets.digest, "");
+	assert_null(secrets_lookup(&secrets, "a"));
+	put(&root, PATH_SECRETS, "a: " SECRET "\nb: '12'\n", 0600);
+	assert_int_equal(secrets_read(&root, pool, &secrets, &err), 0);
+	assert_int_equal(strlen(secrets.digest), SHA256_HEX_SIZE - 1);
+	assert_string_equal(secrets_lookup(&secrets, "a"), SECRET);
+	assert_string_equal(secrets_lookup(&secrets, "b"), "12");
+	assert_null(secrets_lookup(&secrets, "c"));
+}
+
+static void assert_refused(const struct root *root, enum err_code code, const char *text)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct secrets secrets;
+	struct err err = {0};
+
+	assert_int_equal(secrets_read(root, pool, &secrets, &err), -1);
+	assert_int_equal(err.code, code);
+	if (!strstr(err.msg, text))
+		fail_msg("'%s' is not in '%s'", text, err.msg);
+	if (strstr(err.msg, SECRET))
+		fail_msg("the message holds the secret: %s", err.msg);
+}
+
+static void test_mode(void **unused)
+{
+	static const mode_t modes[] = {0640, 0604, 0660, 0666, 0601, 0755};
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	struct root root = root_of(&dir);
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		put(&root, PATH_SECRETS, "a: " SECRET "\n", modes[i]);
+		assert_refused(&root, ERR_CONFIG, "chmod 600");
+	}
+}
+
+static void test_owner(void **unused)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	struct root root = root_of(&dir);
+
+	(void)unused;
+	assert_int_equal(geteuid(), 0);
+	put(&root, PATH_SECRETS, "a: " SECRET "\n", 0600);
+	assert_int_equal(fchownat(root.fd, &PATH_SECRETS[1], 65534, 65534, 0), 0);
+	assert_refused(&root, ERR_CONFIG, "belongs to another user");
+}
+
+/* Whatever is wrong with the content, no message holds a value. */
+static void test_content(void **unused)
+{
+	static const struct {
+		const char *text;
+		const char *message;
+	} bad[] = {
+		{"a: " SECRET "\na: " SECRET "\n", "2:1"},
+		{"a: {b: " SECRET "}\n", "must be a text"},
+		{"a: [" SECRET "]\n", "must be a text"},
+		{"- " SECRET "\n", "must be a map"},
+		{SECRET "\n", "must be a map"},
+		{"a: |\n  " SECRET "\n  " SECRET "\n", "one line"},
+		{"a: ''\n", "is empty"},
+		{"a:\n", "is empty"},
+		{"a: &x " SECRET "\nb: *x\n", ":1:"},
+		{"a: !!str " SECRET "\n", ":1:"},
+		{"a: \"" SECRET "\n", ":"},
+		{"a: " SECRET ": " SECRET "\n", ":1:"},
+		{"a: " SECRET "\n---\nb: " SECRET "\n", ":2:"},
+		{"a: " SECRET "\x01\n", ":"},
+		{"a: " SECRET "\xff\n", ":"},
+		{"a: @" SECRET "\n", ":1:"},
+		{"a: \"\\q" SECRET "\"\n", ":1:"},
+		{"a: %" SECRET "\n\tb: 1\n", ":"},
+	};
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	struct root root = root_of(&dir);
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		put(&root, PATH_SECRETS, bad[i].text, 0600);
+		assert_refused(&root, ERR_CONFIG, bad[i].message);
+	}
+}
+
+static void test_no_file(void **unused)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	struct root root = root_of(&dir);
+	struct err err = {0};
+
+	(void)unused;
+	assert_int_equal(file_mkdirs_in(root.fd, PATH_SECRETS, 0700, &err), 0);
+	assert_refused(&root, ERR_SYSTEM, "no regular file");
+	assert_int_equal(file_remove_tree_in(root.fd, PATH_SECRETS, &err), 0);
+	assert_int_equal(mkfifoat(root.fd, &PATH_SECRETS[1], 0600), 0);
+	assert_refused(&root, ERR_SYSTEM, "no regular file");
+	assert_int_equal(file_remove_in(root.fd, PATH_SECRETS, &err), 0);
+	assert_int_equal(symlinkat("secrets.yaml", root.fd, &PATH_SECRETS[1]), 0);
+	assert_refused(&root, ERR_SYSTEM, "open");
+}
+
+static void test_too_large(void **unused)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+	struct root root = root_of(&dir);
+
+	(void)unused;
+	strbuf_addstr(&text, "a: ");
+	for (size_t i = 0; i < (1 << 20); i++)
+		strbuf_addch(&text, 'x');
+	put(&root, PATH_SECRETS, text.buf, 0600);
+	assert_refused(&root, ERR_LIMIT, "larger than");
+}
+
+/* --- certificates
+ * ------------------------------------------------------------------------------------------ */
+
+static void make_pem(const struct root *root, const char *file, const char *name)
+{
+	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct err err = {0};
+
+	if (certificate_self_signed(name, &pem, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_non_null(strstr(pem.buf, "BEGIN CERTIFICATE"));
+	assert_non_null(strstr(pem.buf, "PRIVATE KEY"));
+	put(root, pool_printf(pool, "%s/%s", FOLDER, file), pem.buf, 0600);
+}
+
+static void read_certificates(const struct root *root, struct pool *pool, struct certificates *ret)
+{
+	struct err err = {0};
+
+	if (certificates_read(root->fd, FOLDER, "placeholder.pem", pool, ret, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+static void test_certificates(void **unused)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct root root = root_of(&dir);
+	struct certificates certs, again;
+	struct err err = {0};
+
+	(void)unused;
+	read_certificates(&root, pool, &certs);
+	assert_int_equal(certs.n, 0);
+	assert_string_equal(certs.digest, "");
+	make_pem(&root, "placeholder.pem", "p.example.com");
+	put(&root, FOLDER "/.hidden.pem", "x", 0600);
+	put(&root, FOLDER "/readme.txt", "x", 0600);
+	put(&root, FOLDER "/.pem", "x", 0600);
+	read_certificates(&root, pool, &certs);
+	assert_int_equal(certs.n, 0);
+	make_pem(&root, "b.pem", "*.example.com");
+	put(&root, FOLDER "/a.pem", "no certificate", 0600);
+	read_certificates(&root, pool, &certs);
+	assert_int_equal(certs.n, 2);
+	assert_string_equal(certs.v[0].file, "a.pem");
+	assert_int_equal(certs.v[0].n_names, 0);
+	assert_int_equal(certs.v[0].not_after_s, 0);
+	assert_int_equal(certs.v[1].n_names, 1);
+	assert_string_equal(certs.v[1].names[0], "*.example.com");
+	assert_true(certs.v[1].not_after_s > clock_wall_s() + 9 * 365 * 86400L);
+	make_pem(&root, "b.pem", "*.example.com");
+	read_certificates(&root, pool, &again);
+	assert_string_not_equal(certs.digest, again.digest);
+	assert_int_equal(file_mkdirs_in(root.fd, FOLDER "/folder.pem", 0755, &err), 0);
+	assert_int_equal(certificates_read(root.fd, FOLDER, "placeholder.pem", pool, &again, &err),
+			 -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read_and_looked_up),
+		cmocka_unit_test(test_mode),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_content),
+		cmocka_unit_test(test_no_file),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_certificates),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
