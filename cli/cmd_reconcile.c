@@ -1,11 +1,15 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/plan_print.h"
 #include "reconciler/agent.h"
 #include "reconciler/pass.h"
+
+/* Between two looks at a revision that has to show that it works. */
+#define TRIAL_WAIT_MS 500
 
 struct reconcile_options {
 	struct agent_options agent;
@@ -50,8 +54,12 @@ static int once(struct agent *agent)
 	struct outcome outcome = {0};
 	struct err err = {0};
 
-	if (reconcile_once(agent, &outcome, &err) < 0)
-		return failed(&err);
+	do {
+		if (outcome.on_trial)
+			clock_sleep_ms(TRIAL_WAIT_MS);
+		if (reconcile_once(agent, &outcome, &err) < 0)
+			return failed(&err);
+	} while (outcome.on_trial);
 	return EXIT_DONE;
 }
 
@@ -79,7 +87,7 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct reconcile_options o = {0};
 	const struct cli_option options[] = {
-		{"once", NULL, "one pass, then exit", .flag = &o.once},
+		{"once", NULL, "to the branch's tip, and until it is healthy or taken back", .flag = &o.once},
 		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
 		 .flag = &o.agent.dry_run},
 		{"root", "DIR", "the node lives in DIR; nothing outside it is touched",

@@ -26,12 +26,12 @@
 
 #define CONFIG_SIZE_MAX (1 << 20)
 #define HOST_NAME_SIZE 256
+/* Between two looks at a revision that has to show that it works. */
+#define TRIAL_WAIT_MS 1000
 /* With nobody answering, the distance between two passes doubles up to this many intervals. */
 #define BACKOFF_MAX 10
 
-/* --- open
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- open ---------------------------------------------------------------------------- */
 
 static int read_config(struct agent *agent, const char *path, struct err *err)
 {
@@ -189,9 +189,7 @@ void agent_release(struct agent *agent)
 	*agent = (struct agent)AGENT_INIT;
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the loop ------------------------------------------------------------------------ */
 
 /* The interval, grown with each pass that reached no remote, and ten per cent either way, so that
  * nodes that were started together do not ask together. */
@@ -307,7 +305,9 @@ int agent_run(struct agent *agent, struct err *err)
 		if (outcome.changed)
 			malloc_trim(0);
 		unsynced = outcome.unsynced ? unsynced + 1 : 0;
-		go_on = wait_for_pass(signals, next_wait_ms(agent, unsynced), err);
+		go_on = wait_for_pass(signals,
+				      outcome.on_trial ? TRIAL_WAIT_MS : next_wait_ms(agent, unsynced),
+				      err);
 	}
 	return go_on;
 }

@@ -207,8 +207,7 @@ int apply_plan(const struct apply *a, struct err *err)
 	return file_remove_in(a->root->fd, PATH_JOURNAL, err);
 }
 
-/* --- generations
- * --------------------------------------------------------------------------------------------- */
+/* --- generations --------------------------------------------------------------------- */
 
 static json_t *generation_to_json(int64_t generation, const char *revision, int64_t at_s,
 				  const struct plan *plan)

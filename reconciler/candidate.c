@@ -28,9 +28,7 @@ void candidate_release(struct candidate *c)
 	memset(c, 0, sizeof(*c));
 }
 
-/* --- load
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- load ---------------------------------------------------------------------------- */
 
 static int load_spec(struct agent *agent, const char *revision, struct spec **ret,
 		     struct diags *diags, struct err *err)
@@ -114,9 +112,7 @@ int candidate_render(struct candidate *c, const struct node_facts *nf, struct er
 	return 0;
 }
 
-/* --- causes
- * --------------------------------------------------------------------------------------------------
- */
+/* --- causes -------------------------------------------------------------------------- */
 
 /* The older revision may be gone from the mirror, or have been written for another version: then
  * nothing of it is known, and the change is called a first one. */
@@ -149,9 +145,7 @@ static void collect_causes(const struct candidate *c, struct agent *agent,
 		causes_add(ret, NULL, false, "node: its record of what it had applied was lost");
 }
 
-/* --- programs
- * ------------------------------------------------------------------------------------------------
- */
+/* --- programs ------------------------------------------------------------------------ */
 
 /* In the order in which they are changed: Caddy knows a new service before HAProxy sends anybody
  * there. */

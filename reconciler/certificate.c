@@ -87,9 +87,7 @@ int certificate_self_signed(const char *name, struct strbuf *ret_pem, struct err
 	return 0;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------- */
 
 static void take_alternative_names(X509 *x, struct pool *pool, struct certificate *ret)
 {

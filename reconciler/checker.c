@@ -139,6 +139,15 @@ static int run_checker(const struct root *root, const struct checker *checker, s
 	return res.status == 0 ? 0 : refused(checker, &spec, &res, err);
 }
 
+/* A program that goes, as HAProxy does where Caddy answers itself, leaves nothing to check. */
+static bool is_wanted(const struct fileset *set, const struct checker *checker)
+{
+	const char *config = checker->program == PROGRAM_HAPROXY ? set->haproxy_config
+								 : set->caddy_config;
+
+	return config[0] != '\0';
+}
+
 int check_plan(const struct root *root, const struct plan *plan, const struct cluster *cluster,
 	       const struct node *node, const struct facts *facts, struct err *err)
 {
@@ -157,7 +166,7 @@ int check_plan(const struct root *root, const struct plan *plan, const struct cl
 	    write_copy(root, &set, pool, cluster->ingress.runtime, err) < 0)
 		failed = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(checkers) && !failed; i++)
-		if (plan_touches(plan, checkers[i].program))
+		if (plan_touches(plan, checkers[i].program) && is_wanted(&set, &checkers[i]))
 			failed = run_checker(root, &checkers[i], pool, cluster->ingress.runtime,
 					     err);
 	if (file_remove_tree_in(root->fd, PATH_CHECK, failed ? &ignored : err) < 0)

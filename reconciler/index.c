@@ -90,8 +90,7 @@ bool index_has_program(const struct index *index, enum program program)
 	return false;
 }
 
-/* --- on disk: one line a file, the path last
- * ---------------------------------------------------------------- */
+/* --- on disk: one line a file, the path last ----------------------------------------- */
 
 static void write_entry(struct strbuf *out, const struct index_entry *e)
 {
@@ -224,8 +223,7 @@ int index_read(const struct root *root, const char *path, struct index *ret, str
 	return 1;
 }
 
-/* --- against the disk
- * ---------------------------------------------------------------------------------------- */
+/* --- against the disk ---------------------------------------------------------------- */
 
 static int64_t nanoseconds(const struct timespec *t)
 {

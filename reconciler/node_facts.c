@@ -18,8 +18,7 @@
 
 #define OS_RELEASE_MAX (64 << 10)
 
-/* --- this machine
- * -------------------------------------------------------------------------------------------- */
+/* --- this machine -------------------------------------------------------------------- */
 
 /* dpkg's names, which is what people look for. */
 static const char *debian_arch(const char *machine)
@@ -111,8 +110,7 @@ void machine_look(struct pool *pool, struct machine *ret)
 	ret->address = own_address(pool);
 }
 
-/* --- the others
- * ---------------------------------------------------------------------------------------------- */
+/* --- the others ---------------------------------------------------------------------- */
 
 static const char *address_or_null(const char *text)
 {
@@ -146,9 +144,7 @@ int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct 
 	return 0;
 }
 
-/* --- all of it
- * -----------------------------------------------------------------------------------------------
- */
+/* --- all of it ----------------------------------------------------------------------- */
 
 void node_facts_release(struct node_facts *nf)
 {

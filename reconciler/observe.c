@@ -13,8 +13,7 @@
 
 #define REPLY_MAX (1 << 20)
 
-/* --- one service
- * --------------------------------------------------------------------------------------------- */
+/* --- one service --------------------------------------------------------------------- */
 
 static void build_url(const struct endpoints *at, const struct watched_service *s,
 		      struct strbuf *url, struct strbuf *connect_to)
@@ -57,6 +56,7 @@ static void probe_service(const struct endpoints *at, const struct watched_servi
 	probe->due_ms = clock_ms() + s->interval_ms;
 	if (ask(at, s, &err) == 0) {
 		probe->failures = 0;
+		probe->was_healthy = true;
 		probe->health = "healthy";
 		probe->message[0] = '\0';
 		return;
@@ -64,9 +64,11 @@ static void probe_service(const struct endpoints *at, const struct watched_servi
 	snprintf(probe->message, sizeof(probe->message), "%.*s", (int)sizeof(probe->message) - 1,
 		 err.msg);
 	str_mask_controls(probe->message);
+	/* What has just been started is asked as often as it is looked at. */
+	if (!probe->was_healthy)
+		probe->due_ms = 0;
 	if (running_for_ms < s->start_period_ms) {
 		probe->health = "unknown";
-		probe->due_ms = 0;
 		return;
 	}
 	probe->failures++;
@@ -85,8 +87,7 @@ static void look_at_service(const struct endpoints *at, const struct watched_ser
 	}
 }
 
-/* --- the programs
- * -------------------------------------------------------------------------------------------- */
+/* --- the programs -------------------------------------------------------------------- */
 
 static const char *program_health(const struct program_state *state, const char *config)
 {

@@ -13,6 +13,7 @@
 struct probe {
 	int64_t due_ms;   /* monotonic; 0: now */
 	int64_t failures; /* in a row */
+	bool was_healthy; /* since the last change */
 	const char *health;
 	char message[200];
 };

@@ -9,8 +9,7 @@
 #define DRIFT_KEPT 20
 #define CAUSES_MAX 50
 
-/* --- conditions
- * ---------------------------------------------------------------------------------------------- */
+/* --- conditions ---------------------------------------------------------------------- */
 
 struct condition_list {
 	struct pool *pool;
@@ -49,14 +48,19 @@ static bool is_rejected(const struct agent *agent, const char *desired)
 	return desired && strcmp(agent->state.rejected.revision, desired) == 0;
 }
 
+/* Was it refused before anything was touched, or after it had been tried? */
+static bool was_tried(const struct rejection *r)
+{
+	return r->code == ERR_APPLY || r->code == ERR_HEALTH;
+}
+
 static void set_valid(struct condition_list *list, const struct agent *agent, const char *desired)
 {
 	const struct rejection *r = &agent->state.rejected;
 
 	if (!desired)
-		set_condition(list, "Valid", "Unknown", "NoRevision",
-			      "no commit has been seen yet");
-	else if (is_rejected(agent, desired))
+		set_condition(list, "Valid", "Unknown", "NoRevision", "no commit has been seen yet");
+	else if (is_rejected(agent, desired) && !was_tried(r))
 		set_condition(list, "Valid", "False", err_code_reason(r->code), r->message);
 	else
 		set_condition(list, "Valid", "True", "Checked", "");
@@ -65,7 +69,12 @@ static void set_valid(struct condition_list *list, const struct agent *agent, co
 static void set_applied(struct condition_list *list, const struct agent *agent,
 			const struct findings *found)
 {
-	if (found->failed && !is_rejected(agent, found->desired))
+	const struct rejection *r = &agent->state.rejected;
+	bool rejected = is_rejected(agent, found->desired);
+
+	if (rejected && was_tried(r))
+		set_condition(list, "Applied", "False", err_code_reason(r->code), r->message);
+	else if (found->failed && !rejected)
 		set_condition(list, "Applied", "False", err_code_reason(found->failed->code),
 			      found->failed->msg);
 	else if (!agent->state.revision[0])
@@ -122,15 +131,23 @@ static void set_ready(struct condition_list *list, const struct findings *found)
 		set_condition(list, "Ready", "True", "Healthy", "");
 }
 
-/* Stalled: nothing will change until somebody acts. Reconciling: the next pass tries again by
- * itself. */
+#define ON_TRIAL "WaitsForHealth"
+
+/* Stalled: nothing will change until somebody acts. Reconciling: the next pass goes on by itself. */
 static void set_progress(struct condition_list *list, const struct agent *agent,
 			 const struct findings *found)
 {
 	bool stalled = is_rejected(agent, found->desired);
+	bool on_trial = agent->state.trial.revision[0] != '\0';
 
-	set_condition(list, "Reconciling", found->failed && !stalled ? "True" : "False",
-		      found->failed && !stalled ? "Retrying" : "Done", "");
+	if (on_trial)
+		set_condition(list, "Reconciling", "True", ON_TRIAL,
+			      pool_printf(list->pool, "%.7s has to show that it works",
+					  agent->state.trial.revision));
+	else if (found->failed && !stalled)
+		set_condition(list, "Reconciling", "True", "Retrying", "");
+	else
+		set_condition(list, "Reconciling", "False", "Done", "");
 	set_condition(list, "Stalled", stalled ? "True" : "False",
 		      stalled ? "WaitsForCommit" : "Moving",
 		      stalled ? "this commit is not tried again until the branch moves" : "");
@@ -152,9 +169,7 @@ static void add_conditions(const struct agent *agent, const struct findings *fou
 	set_progress(&list, agent, found);
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the rest ------------------------------------------------------------------------ */
 
 static const struct service_status *service_before(const struct agent *agent, const char *name)
 {
@@ -301,7 +316,15 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 	add_drift(agent, found->applied, now_s, pool, ret);
 	add_causes(agent, found->applied, pool, ret);
 	add_conditions(agent, found, now_s, pool, ret);
-	ret->last_good = condition_is(ret, "Healthy", "True") ? revision : state->status.last_good;
+	ret->last_good = found->proved || (!state->trial.revision[0] &&
+					   condition_is(ret, "Healthy", "True"))
+				 ? revision
+				 : state->status.last_good;
+}
+
+static bool is_on_trial(const struct node_status *s)
+{
+	return strcmp(status_condition(s, "Reconciling")->reason, ON_TRIAL) == 0;
 }
 
 const char *report_subject(const struct node_status *s, struct pool *pool)
@@ -313,6 +336,9 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 				   s->quarantined, ready->message);
 	if (s->quarantined)
 		return pool_printf(pool, "%s: refuses %.7s: %s", s->node, s->quarantined,
+				   ready->message);
+	if (s->applied && is_on_trial(s))
+		return pool_printf(pool, "%s: tries %.7s: %s", s->node, s->applied,
 				   ready->message);
 	if (!s->applied)
 		return pool_printf(pool, "%s: nothing is applied: %s", s->node, ready->message);

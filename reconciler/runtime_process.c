@@ -38,8 +38,7 @@ struct process_row {
 	bool reload_fails_in_log; /* its log, not its answer, says why a reload failed */
 };
 
-/* --- what the two differ in
- * ---------------------------------------------------------------------------------- */
+/* --- what the two differ in ---------------------------------------------------------- */
 
 static void haproxy_argv(const struct runtime_context *rt, struct strvec *argv)
 {
@@ -148,8 +147,7 @@ static const struct process_row rows[PROGRAM_COUNT] = {
 			   caddy_env, caddy_loaded_here, caddy_reload, false},
 };
 
-/* --- what they share
- * ----------------------------------------------------------------------------------------- */
+/* --- what they share ----------------------------------------------------------------- */
 
 static int process_observe(const struct runtime_context *rt, enum program program,
 			   struct program_state *ret, struct err *err)

@@ -33,6 +33,16 @@ void state_key(const char *revision, const json_t *inputs, char ret[SHA256_HEX_S
 	free(text);
 }
 
+static json_t *trial_to_json(const struct trial *trial)
+{
+	json_t *excused = json_array();
+
+	for (size_t i = 0; i < trial->n_excused; i++)
+		json_array_append_new(excused, json_string(trial->excused[i]));
+	return json_pack("{ss ss sI so}", "revision", trial->revision, "back_to", trial->back_to,
+			 "until", (json_int_t)trial->until_s, "excused", excused);
+}
+
 static json_t *to_json(const struct state *s)
 {
 	json_t *object = json_pack("{si ss ss sO? sb ss sI}", "version", STATE_VERSION, "revision",
@@ -45,6 +55,8 @@ static json_t *to_json(const struct state *s)
 				    json_pack("{ss ss si ss}", "revision", s->rejected.revision,
 					      "key", s->rejected.key, "code", (int)s->rejected.code,
 					      "message", s->rejected.message));
+	if (s->trial.revision[0])
+		json_object_set_new(object, "trial", trial_to_json(&s->trial));
 	if (s->has_watch)
 		json_object_set_new(object, "watch", watch_to_json(&s->watch));
 	if (s->status.node)
@@ -81,6 +93,23 @@ static void take_rejection(const json_t *object, struct pool *pool, struct rejec
 	ret->message = pool_strdup(pool, message ? message : "");
 }
 
+static void take_trial(const json_t *object, struct pool *pool, struct trial *ret)
+{
+	const json_t *excused = json_object_get(object, "excused");
+	size_t n = json_array_size(excused);
+
+	take_hex(object, "revision", ret->revision, sizeof(ret->revision));
+	take_hex(object, "back_to", ret->back_to, sizeof(ret->back_to));
+	ret->until_s = (int64_t)json_integer_value(json_object_get(object, "until"));
+	ret->excused = pool_calloc(pool, n + 1, sizeof(*ret->excused));
+	for (size_t i = 0; i < n; i++) {
+		const char *name = json_string_value(json_array_get(excused, i));
+
+		if (name)
+			ret->excused[ret->n_excused++] = pool_strdup(pool, name);
+	}
+}
+
 static int from_json(const json_t *object, struct state *ret)
 {
 	const json_t *status = json_object_get(object, "status");
@@ -95,6 +124,7 @@ static int from_json(const json_t *object, struct state *ret)
 	ret->needs_peers = json_is_true(json_object_get(object, "needs_peers"));
 	ret->inputs = json_incref(json_object_get(object, "inputs"));
 	take_rejection(json_object_get(object, "rejected"), ret->pool, &ret->rejected);
+	take_trial(json_object_get(object, "trial"), ret->pool, &ret->trial);
 	ret->has_watch = watch_from_json(json_object_get(object, "watch"), ret->pool, &ret->watch);
 	if (status && status_from_object(status, ret->pool, &ret->status, &ignored) < 0)
 		return -1;

@@ -24,6 +24,15 @@ struct rejection {
 	const char *message;
 };
 
+/* A revision that has been applied, and has not shown yet that it works. */
+struct trial {
+	char revision[GIT_OID_HEX]; /* "" where there is none */
+	char back_to[GIT_OID_HEX];  /* the last good one, "" where there is none */
+	int64_t until_s;	    /* wall clock */
+	const char **excused;	    /* services that were ill before */
+	size_t n_excused;
+};
+
 struct state {
 	struct pool *pool;
 	char revision[GIT_OID_HEX]; /* applied; "" before the first */
@@ -31,6 +40,7 @@ struct state {
 	json_t *inputs;
 	bool needs_peers; /* some node's address comes from its status ref */
 	struct rejection rejected;
+	struct trial trial;
 	bool has_watch;
 	struct watch watch;
 	struct node_status status;       /* the last one made */

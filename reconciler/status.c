@@ -7,9 +7,7 @@
 
 #define STATUS_VERSION 1
 
-/* --- writing
- * -------------------------------------------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------------------- */
 
 static json_t *text_or_null(const char *text)
 {
@@ -133,9 +131,7 @@ json_t *status_to_json(const struct node_status *s)
 			 drift_to_json(s), "causes", causes_to_json(s), "facts", facts);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------- */
 
 /* Masked after it is cut: a character that was cut in two would not go into JSON again. */
 static const char *clean(const char *text, struct pool *pool)
@@ -320,9 +316,7 @@ int status_from_json(const char *data, size_t len, struct pool *pool, struct nod
 	return failed;
 }
 
-/* --- looking
- * -------------------------------------------------------------------------------------------------
- */
+/* --- looking ------------------------------------------------------------------------- */
 
 const struct condition *status_condition(const struct node_status *status, const char *type)
 {
@@ -339,11 +333,16 @@ bool condition_is(const struct node_status *status, const char *type, const char
 	return c && strcmp(c->status, value) == 0;
 }
 
+static bool is_failed(const char *health)
+{
+	return health && strcmp(health, "failed") == 0;
+}
+
 const char *status_health(const struct node_status *status)
 {
 	if (condition_is(status, "Ready", "True"))
 		return "healthy";
-	if (!status->applied || condition_is(status, "Healthy", "False"))
+	if (!status->applied || is_failed(status->caddy_health) || is_failed(status->haproxy_health))
 		return "failed";
 	return status_condition(status, "Ready") ? "degraded" : "unknown";
 }

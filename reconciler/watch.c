@@ -66,8 +66,7 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	}
 }
 
-/* --- in the state
- * -------------------------------------------------------------------------------------------- */
+/* --- in the state -------------------------------------------------------------------- */
 
 static const struct {
 	const char *key;

@@ -21,9 +21,7 @@ void check_node_count(const struct cluster *cluster, struct diags *diags)
 		report_cluster(diags, cluster, "nodes", "nodes: more than %d nodes", NODES_MAX);
 }
 
-/* --- addresses
- * -----------------------------------------------------------------------------------------------
- */
+/* --- addresses ----------------------------------------------------------------------- */
 
 /* An address as bytes, so that two spellings of one are equal. */
 struct address_use {
@@ -197,8 +195,7 @@ void check_rollout(const struct cluster *cluster, struct diags *diags)
 			       (long long)cluster->rollout.max_unavailable, (long long)n);
 }
 
-/* --- the address that moves
- * ---------------------------------------------------------------------------------- */
+/* --- the address that moves ---------------------------------------------------------- */
 
 static void check_vip_move(const struct cluster *cluster, struct diags *diags)
 {

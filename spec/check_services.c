@@ -125,8 +125,7 @@ void check_wildcard_certificates(const struct cluster *cluster, struct diags *di
 	}
 }
 
-/* --- where services run
- * -------------------------------------------------------------------------------------- */
+/* --- where services run -------------------------------------------------------------- */
 
 /* The names of the nodes, ended by NULL. The caller frees it. */
 static const char **node_names(const struct cluster *cluster)

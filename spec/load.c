@@ -48,9 +48,7 @@ static void report_full(struct loader *l, const char *path, const char *what)
 	l->full = true;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------------------- */
 
 /* 1 and the entries, 0 where there is nothing to go on with (reported, or no such folder), -1 on
  * error. */
@@ -149,9 +147,7 @@ static bool is_ignored(const struct source_entry *entry)
 	return entry->name[0] == '.' || has_suffix(entry->name, ".md");
 }
 
-/* --- a service
- * -----------------------------------------------------------------------------------------------
- */
+/* --- a service ----------------------------------------------------------------------- */
 
 /* The files of a service's folder while they are collected. */
 struct folder {
@@ -255,8 +251,7 @@ static int load_service(struct loader *l, struct service *service, struct err *e
 	return 0;
 }
 
-/* --- the services of a cluster
- * ------------------------------------------------------------------------------- */
+/* --- the services of a cluster ------------------------------------------------------- */
 
 /* The name of the service that an entry of services/ is; NULL where it is none (reported). */
 static const char *service_name(struct loader *l, const char *path, const struct source_list *list,
@@ -362,9 +357,7 @@ static int load_services(struct loader *l, struct cluster *cluster, const char *
 	return 0;
 }
 
-/* --- clusters
- * ------------------------------------------------------------------------------------------------
- */
+/* --- clusters ------------------------------------------------------------------------ */
 
 /* Reports entries of a cluster's folder that look like something that is misspelt. */
 static void check_cluster_entry(struct loader *l, const char *dir, const struct source_entry *entry)

@@ -86,8 +86,7 @@ static void check_kind_keys(const struct service *service, struct diags *diags)
 		       "missing key 'port': the port that the service listens on in its container");
 }
 
-/* --- files of the folder
- * ------------------------------------------------------------------------------------- */
+/* --- files of the folder ------------------------------------------------------------- */
 
 static const struct service_file *find_file(const struct service *service, const char *path)
 {
@@ -147,9 +146,7 @@ static void resolve_site(struct service *service, struct pool *pool, struct diag
 		       service->site, service->folder);
 }
 
-/* --- volumes
- * -------------------------------------------------------------------------------------------------
- */
+/* --- volumes ------------------------------------------------------------------------- */
 
 /* SOURCE:TARGET[:MODE], cut into pieces. */
 static int split_volume(const char *text, struct volume *ret, struct pool *pool, struct err *err)
@@ -241,8 +238,7 @@ static void resolve_volumes(struct service *service, struct pool *pool, struct d
 	}
 }
 
-/* --- a compose file of the user's own
- * ------------------------------------------------------------------------ */
+/* --- a compose file of the user's own ------------------------------------------------ */
 
 static const struct yaml_node *parse_compose(struct service *service, struct pool *pool,
 					     struct diags *diags)

@@ -13,7 +13,7 @@
 #include "spec/table.h"
 #include "spec/yaml.h"
 
-/* --- shared pieces ------------------------------------------------------------------------------------------- */
+/* --- shared pieces ------------------------------------------------------------------- */
 
 struct limits {
 	int64_t memory_bytes; /* 0: none */
@@ -31,7 +31,7 @@ struct resources {
 	struct reservations reservations;
 };
 
-/* --- cluster.yaml -------------------------------------------------------------------------------------------- */
+/* --- cluster.yaml -------------------------------------------------------------------- */
 
 struct node {
 	const char *name; /* first: the engine puts the map's key here */
@@ -153,7 +153,7 @@ struct dns {
 	struct cloudflare *cloudflare; /* NULL: none */
 };
 
-/* --- a service ----------------------------------------------------------------------------------------------- */
+/* --- a service ----------------------------------------------------------------------- */
 
 struct health {
 	struct spec_pos pos;
@@ -263,7 +263,7 @@ bool service_on_node(const struct service *service, const struct node *node);
 /* VRRP priority: the given one, or 250 less 10 for each node before it. */
 int64_t node_priority(const struct cluster *cluster, const struct node *node);
 
-/* --- agent.yaml and secrets.yaml ----------------------------------------------------------------------------- */
+/* --- agent.yaml and secrets.yaml ----------------------------------------------------- */
 
 struct credentials {
 	struct spec_pos pos;

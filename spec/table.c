@@ -8,8 +8,7 @@
 #include "base/parse.h"
 #include "spec/table_text.h"
 
-/* --- numbers and choices
- * ------------------------------------------------------------------------------------- */
+/* --- numbers and choices ------------------------------------------------------------- */
 
 static int parse_number(const struct field *f, const char *text, int64_t *ret, struct err *err)
 {
@@ -109,9 +108,7 @@ static void load_choice(const struct table_loader *l, const struct table_scope *
 			     node->text, all.buf);
 }
 
-/* --- structs
- * -------------------------------------------------------------------------------------------------
- */
+/* --- structs ------------------------------------------------------------------------- */
 
 static void load_struct(const struct table_loader *l, const struct table_scope *scope,
 			const struct field *fields, const struct yaml_node *map, void *out);

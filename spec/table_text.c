@@ -57,9 +57,7 @@ bool table_is_kind(const struct table_loader *l, const struct table_scope *scope
 	return false;
 }
 
-/* --- strings
- * -------------------------------------------------------------------------------------------------
- */
+/* --- strings ------------------------------------------------------------------------- */
 
 /* The text where the node is a string that the row allows, else NULL. */
 const char *table_text(const struct table_loader *l, const struct table_scope *scope,

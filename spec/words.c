@@ -32,9 +32,7 @@ static int refuse(struct err *err, const char *word, const char *why)
 	return err_set(err, ERR_CONFIG, "'%s' %s", word, why);
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- names --------------------------------------------------------------------------- */
 
 int check_name(const char *word, struct err *err)
 {
@@ -104,8 +102,7 @@ int check_email(const char *word, struct err *err)
 	return refuse(err, word, "is no e-mail address: write name@example.com");
 }
 
-/* --- the network
- * --------------------------------------------------------------------------------------------- */
+/* --- the network --------------------------------------------------------------------- */
 
 int check_address(const char *word, struct err *err)
 {
@@ -186,9 +183,7 @@ int check_listen(const char *word, struct err *err)
 	return refuse(err, bracketed ? word - 1 : word, why);
 }
 
-/* --- HTTP
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- HTTP ---------------------------------------------------------------------------- */
 
 int check_header_name(const char *word, struct err *err)
 {
@@ -268,8 +263,7 @@ int check_body(const char *word, struct err *err)
 	return 0;
 }
 
-/* --- images, files, git
- * -------------------------------------------------------------------------------------- */
+/* --- images, files, git -------------------------------------------------------------- */
 
 static bool is_digest(const char *s)
 {

@@ -7,9 +7,7 @@
 
 #include "base/err.h"
 
-/* --- names
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- names --------------------------------------------------------------------------- */
 
 /* Clusters, nodes, services. */
 int check_name(const char *word, struct err *err);
@@ -26,8 +24,7 @@ int check_user(const char *word, struct err *err);
 int check_text(const char *word, struct err *err);
 int check_email(const char *word, struct err *err);
 
-/* --- the network
- * --------------------------------------------------------------------------------------------- */
+/* --- the network --------------------------------------------------------------------- */
 
 int check_address(const char *word, struct err *err);
 int check_cidr(const char *word, struct err *err);
@@ -40,9 +37,7 @@ int check_host(const char *word, struct err *err);
 /* ADDRESS:PORT, [ADDRESS]:PORT. */
 int check_listen(const char *word, struct err *err);
 
-/* --- HTTP
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- HTTP ---------------------------------------------------------------------------- */
 
 /* A response header that a cluster may set. */
 int check_header_name(const char *word, struct err *err);
@@ -52,8 +47,7 @@ int check_content_type(const char *word, struct err *err);
 /* What Caddy answers with. */
 int check_body(const char *word, struct err *err);
 
-/* --- images, files, git
- * -------------------------------------------------------------------------------------- */
+/* --- images, files, git -------------------------------------------------------------- */
 
 int check_image(const char *word, struct err *err);
 /* A path inside of the service's folder; a leading "./" and a trailing '/' are allowed. */

@@ -422,9 +422,7 @@ static void test_configurations_that_are_refused(void **unused)
 	}
 }
 
-/* --- facts
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- facts --------------------------------------------------------------------------- */
 
 static void test_causes_of_inputs(void **unused)
 {

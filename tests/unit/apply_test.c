@@ -388,8 +388,7 @@ static void test_a_program_fails(void **unused)
 	assert_non_null(index_find(&fx.now, SITE "/sub/b"));
 }
 
-/* --- generations
- * ------------------------------------------------------------------------------------------- */
+/* --- generations --------------------------------------------------------------------- */
 
 static void record(const struct fixture *fx, int64_t n)
 {

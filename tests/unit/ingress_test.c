@@ -147,8 +147,7 @@ static int listen_at(int port)
 	return fd;
 }
 
-/* --- the life of each
- * ------------------------------------------------------------------------------------------ */
+/* --- the life of each ---------------------------------------------------------------- */
 
 static void (*const writers[])(const struct fixture *, const char *, int, const char *) = {
 	[PROGRAM_HAPROXY] = write_haproxy,
@@ -222,8 +221,7 @@ static void test_started_twice(void **state)
 	assert_int_equal(kill(pid, 0), -1);
 }
 
-/* --- what the checkers let through
- * ----------------------------------------------------------------------------- */
+/* --- what the checkers let through --------------------------------------------------- */
 
 static void assert_start_fails(const struct fixture *fx, enum program p, struct err *err)
 {
@@ -301,9 +299,7 @@ static void test_a_configuration_that_is_none(void **state)
 	assert_runs(fx, PROGRAM_CADDY, DIGEST_A);
 }
 
-/* --- asking
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- asking -------------------------------------------------------------------------- */
 
 static void test_nobody_answers(void **state)
 {
@@ -365,9 +361,7 @@ static void test_haproxy_counts(void **state)
 	assert_string_equal(digest, "");
 }
 
-/* --- checker
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- checker ------------------------------------------------------------------------- */
 
 static struct spec *demo_spec(const struct fixture *fx)
 {

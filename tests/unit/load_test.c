@@ -125,8 +125,7 @@ static void expect_one(struct fixture *f, const char *path, const char *msg)
 	assert_string_equal(f->diags.v[0].msg, msg);
 }
 
-/* --- what is read
- * -------------------------------------------------------------------------------------------- */
+/* --- what is read -------------------------------------------------------------------- */
 
 static void put_shop(struct fixture *f)
 {
@@ -325,9 +324,7 @@ static void test_only_one_cluster(void **state)
 	assert_true(f->diags.n > 0);
 }
 
-/* --- limits
- * --------------------------------------------------------------------------------------------------
- */
+/* --- limits -------------------------------------------------------------------------- */
 
 static void put_spaces(struct fixture *f, const char *path, size_t n)
 {

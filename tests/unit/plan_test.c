@@ -230,8 +230,7 @@ static void test_every_action_has_a_cause(void **unused)
 	}
 }
 
-/* --- causes
- * ---------------------------------------------------------------------------------------------- */
+/* --- causes -------------------------------------------------------------------------- */
 
 #define CLUSTER(nodes) "version: 1\ndomain: example.com\nnodes:\n" nodes
 #define PANDA "  panda: {address: 10.0.0.1}\n"

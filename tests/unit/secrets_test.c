@@ -151,8 +151,7 @@ static void test_too_large(void **unused)
 	assert_refused(&root, ERR_LIMIT, "larger than");
 }
 
-/* --- certificates
- * ------------------------------------------------------------------------------------------ */
+/* --- certificates -------------------------------------------------------------------- */
 
 static void make_pem(const struct root *root, const char *file, const char *name)
 {

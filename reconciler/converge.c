@@ -1,0 +1,307 @@
+/* From the branch to the node's disk and programs: which revision, prepare, apply, fall back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "reconciler/apply.h"
+#include "reconciler/checker.h"
+#include "reconciler/steps.h"
+
+/* --- the node's own inputs, and what is on its disk ---------------------------------- */
+
+int step_gather(struct pass *p, struct err *err)
+{
+	struct agent *agent = p->agent;
+
+	node_facts_release(&p->facts);
+	p->has_facts = node_facts_gather(&agent->root, agent->mirror, agent->cluster, agent->node,
+					 agent->state.needs_peers, p->pool, &p->facts, err) == 0;
+	return p->has_facts ? 0 : -1;
+}
+
+/* What a cut-off apply may have written, and the index does not know. */
+static int merge_journal(struct pass *p, struct err *err)
+{
+	struct agent *agent = p->agent;
+	const size_t n_known = agent->index.n;
+	struct index journal;
+	int there;
+
+	index_init(&journal);
+	there = index_read(&agent->root, PATH_JOURNAL, &journal, err);
+	/* Written whole or not at all; damaged means that a disk is failing, and all is looked at
+	 * anyway. */
+	p->unfinished = NULL;
+	if (there != 0)
+		p->unfinished = pool_printf(p->pool, "the apply of %.7s was cut off",
+					    journal.revision[0] ? journal.revision : "a commit");
+	for (size_t i = 0; i < journal.n; i++) {
+		struct index_entry claim = journal.v[i];
+		const struct index known = {.v = agent->index.v, .n = n_known};
+
+		if (index_find(&known, claim.path) ||
+		    file_stat_in(agent->root.fd, claim.path, NULL, err) <= 0)
+			continue;
+		claim.sha256[0] = '\0';
+		claim.inode = 0;
+		index_add(&agent->index, &claim);
+	}
+	index_release(&journal);
+	index_sort(&agent->index);
+	return 0;
+}
+
+/* It only saves the next pass a second look: a disk that takes no writes must not keep this one from its repairs. */
+static void save_refreshed_index(const struct agent *agent)
+{
+	struct err err = {0};
+
+	if (index_write(&agent->root, PATH_INDEX, &agent->index, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+int step_look_at_disk(struct pass *p, struct err *err)
+{
+	struct agent *agent = p->agent;
+	bool refreshed = false;
+
+	if (merge_journal(p, err) < 0 ||
+	    index_verify(&agent->root, &agent->index, &refreshed, err) < 0)
+		return -1;
+	p->drifted = false;
+	for (size_t i = 0; i < agent->index.n; i++)
+		p->drifted |= agent->index.v[i].drift != DRIFT_NONE;
+	if (refreshed && !p->unfinished && !p->drifted && !agent->dry_run)
+		save_refreshed_index(agent);
+	return 0;
+}
+
+/* --- which revision ------------------------------------------------------------------ */
+
+static bool is_refused(const struct pass *p, const char *revision)
+{
+	const struct rejection *r = &p->agent->state.rejected;
+	char key[SHA256_HEX_SIZE];
+
+	if (strcmp(r->revision, revision) != 0)
+		return false;
+	state_key(revision, p->facts.inputs, key);
+	return strcmp(r->key, key) == 0;
+}
+
+/* Is the revision there already, with these inputs, and nothing on the node amiss? */
+static bool is_there(const struct pass *p, const char *revision)
+{
+	const struct state *state = &p->agent->state;
+	char key[SHA256_HEX_SIZE];
+
+	if (!state->has_watch || p->unfinished || p->drifted ||
+	    strcmp(state->revision, revision) != 0)
+		return false;
+	state_key(revision, p->facts.inputs, key);
+	return strcmp(state->key, key) == 0 && programs_are_right(&p->agent->root, &state->watch);
+}
+
+/* --- prepare, apply ------------------------------------------------------------------ */
+
+/* Inputs that turn out to be needed, or not, once the cluster is known. While a commit is refused,
+ * they stay: the refusal holds for the inputs that it was made with. */
+static int settle_peers(struct pass *p, const struct candidate *c, struct err *err)
+{
+	bool needs = candidate_needs_peers(c);
+
+	if (p->has_facts && (needs == p->agent->state.needs_peers ||
+			     (!needs && p->agent->state.rejected.revision[0])))
+		return 0;
+	p->agent->state.needs_peers = needs;
+	return step_gather(p, err);
+}
+
+static int prepare(struct pass *p, const char *revision, struct candidate *c, struct err *err)
+{
+	struct agent *agent = p->agent;
+	struct ground ground = {
+		.now = &agent->index,
+		.unfinished = p->unfinished,
+	};
+
+	if (candidate_load(c, agent, revision, err) < 0 || settle_peers(p, c, err) < 0 ||
+	    candidate_render(c, &p->facts, err) < 0 ||
+	    candidate_plan(c, agent, &ground, &p->facts, err) < 0)
+		return -1;
+	return check_plan(&agent->root, &c->plan, c->cluster, c->node, &p->facts.facts, err);
+}
+
+static void log_action(const struct action *action)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+
+	log_info("%s %s because %s", action_verb(action->kind), action->what,
+		 action_because(pool, action));
+}
+
+static bool makes_generation(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->v[i].kind <= ACTION_REMOVE && plan->v[i].kind != ACTION_RESTORE)
+			return true;
+	return false;
+}
+
+/* The agent's memory of the new state; on disk with step_report(). */
+static void remember(struct pass *p, struct candidate *c)
+{
+	struct agent *agent = p->agent;
+	struct index old = agent->index;
+
+	agent->index = c->want;
+	index_init(&c->want);
+	index_release(&old);
+	memcpy(agent->state.revision, c->revision, GIT_OID_HEX);
+	state_key(c->revision, p->facts.inputs, agent->state.key);
+	json_decref(agent->state.inputs);
+	agent->state.inputs = json_incref(p->facts.inputs);
+	agent->state.watch = c->watch;
+	agent->state.has_watch = true;
+	free(agent->probes);
+	agent->probes = xcalloc(c->watch.n_services + 1, sizeof(*agent->probes));
+	p->applied = c;
+	p->dirty = true;
+}
+
+static int apply(struct pass *p, struct candidate *c, struct err *err)
+{
+	struct agent *agent = p->agent;
+	bool new_generation = makes_generation(&c->plan);
+	char before[GIT_OID_HEX];
+	const struct apply how = {
+		.root = &agent->root,
+		.plan = &c->plan,
+		.now = &agent->index,
+		.want = &c->want,
+		.watch = &c->watch,
+		.ops = c->ops,
+		.progress = log_action,
+	};
+
+	memcpy(c->want.revision, c->revision, GIT_OID_HEX);
+	c->want.generation = agent->index.generation + new_generation;
+	if (c->plan.n || p->unfinished) {
+		if (apply_plan(&how, err) < 0)
+			return -1;
+		p->outcome->changed = true;
+	} else {
+		/* The same files from another commit: what stat says of them still holds. */
+		index_carry_over(&c->want, &agent->index);
+	}
+	memcpy(before, agent->state.revision, GIT_OID_HEX);
+	remember(p, c);
+	if (strcmp(before, c->revision) != 0)
+		trial_begin(p, c);
+	if (!new_generation)
+		return 0;
+	return generation_record(&agent->root, agent->index.generation, c->revision, clock_wall_s(),
+				 &c->plan, err);
+}
+
+static int take(struct pass *p, const char *revision, struct candidate *c, struct err *err)
+{
+	if (prepare(p, revision, c, err) < 0)
+		return -1;
+	if (p->agent->dry_run) {
+		p->outcome->changed = c->plan.n > 0;
+		if (p->outcome->show)
+			p->outcome->show(&c->plan, revision, p->outcome->show_arg);
+		return 0;
+	}
+	return apply(p, c, err);
+}
+
+/* A commit that cannot be had is remembered; what another try may mend (a full disk) is not held
+ * against it. Nor is anything against the one that is applied, or it would never be repaired again;
+ * and before the first one there is nothing better to be at than the next try. */
+static bool is_commits_fault(const struct pass *p, const struct err *err)
+{
+	const char *applied = p->agent->state.revision;
+
+	if (strcmp(applied, p->tip) == 0)
+		return false;
+	return err->code == ERR_CONFIG || err->code == ERR_CHECK || err->code == ERR_LIMIT ||
+	       (err->code == ERR_APPLY && applied[0]);
+}
+
+void reject(struct pass *p, const char *revision, const struct err *why)
+{
+	struct rejection *r = &p->agent->state.rejected;
+
+	memcpy(r->revision, revision, GIT_OID_HEX);
+	state_key(revision, p->facts.inputs, r->key);
+	r->code = why->code;
+	r->message = pool_strdup(p->agent->state.pool, why->msg);
+	p->dirty = true;
+}
+
+/* Back to what was there before: its files, where the failed try got so far as to replace some, and
+ * its repairs. */
+int fall_back(struct pass *p, const char *to, struct candidate *c, struct err *err)
+{
+	struct agent *agent = p->agent;
+	char revision[GIT_OID_HEX];
+
+	memcpy(revision, to, GIT_OID_HEX);
+	if (step_look_at_disk(p, err) < 0)
+		return -1;
+	if (p->unfinished)
+		p->unfinished =
+			pool_printf(p->pool, "%.7s is taken back: %s", p->tip,
+				    agent->state.rejected.message ? agent->state.rejected.message
+								  : "it could not be applied");
+	if (is_there(p, revision))
+		return 0;
+	p->applied = NULL;
+	candidate_release(c);
+	candidate_init(c);
+	return take(p, revision, c, err);
+}
+
+static int try_tip(struct pass *p, struct candidate *c, struct err *err)
+{
+	if (is_there(p, p->tip))
+		return 0;
+	if (take(p, p->tip, c, err) == 0) {
+		if (!p->agent->dry_run)
+			memset(&p->agent->state.rejected, 0, sizeof(p->agent->state.rejected));
+		return 0;
+	}
+	if (is_commits_fault(p, err) && !p->agent->dry_run)
+		reject(p, p->tip, err);
+	return -1;
+}
+
+static int refused_before(const struct pass *p, struct err *err)
+{
+	const struct rejection *r = &p->agent->state.rejected;
+
+	return err_set(err, r->code, "%s", r->message);
+}
+
+int step_converge(struct pass *p, struct candidate *c, struct err *err)
+{
+	const struct state *state = &p->agent->state;
+	struct err fallback = {0};
+
+	if (!p->tip[0])
+		return err_set(err, p->synced.code, "%s", p->synced.msg);
+	if ((is_refused(p, p->tip) ? refused_before(p, err) : try_tip(p, c, err)) == 0)
+		return 0;
+	if (p->agent->dry_run || !state->revision[0] || strcmp(state->revision, p->tip) == 0)
+		return -1;
+	if (fall_back(p, state->revision, c, &fallback) < 0)
+		log_error("back to %.7s: %s", state->revision, fallback.msg);
+	return -1;
+}
+

@@ -1,0 +1,104 @@
+/* What a pass found out, to the status ref and the state file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gitsync/status_ref.h"
+#include "reconciler/report.h"
+#include "reconciler/steps.h"
+
+static bool heartbeat_is_due(const struct pass *p, int64_t now_s)
+{
+	const struct state *state = &p->agent->state;
+
+	return now_s - state->published_at_s >= p->agent->config->status.heartbeat_ms / 1000;
+}
+
+static int commit_status(struct pass *p, const struct node_status *status, int64_t now_s,
+			 struct err *err)
+{
+	struct agent *agent = p->agent;
+	json_t *object = status_to_json(status);
+	char *text = json_dumps(object, JSON_INDENT(1));
+	const char *subject = report_subject(status, p->pool);
+	int failed =
+		status_ref_commit(agent->mirror, agent->cluster, agent->node, text, strlen(text),
+				  subject, now_s, agent->config->status.keep, err);
+
+	free(text);
+	json_decref(object);
+	if (!failed)
+		log_info("status: %s", subject);
+	return failed;
+}
+
+/* The state's strings move into a pool of their own by way of the disk: what this pass's pool holds
+ * goes with it. Where it cannot be written, the agent goes on with what it last wrote, and the next
+ * pass looks at everything again. */
+static int save_state(struct pass *p, const struct node_status *status, struct err *err)
+{
+	struct agent *agent = p->agent;
+	struct err unreadable = {0};
+	struct state fresh;
+	int failed;
+
+	agent->state.status = *status;
+	failed = state_write(&agent->root, &agent->state, err);
+	state_init(&fresh);
+	if (state_read(&agent->root, &fresh, &unreadable) < 0 && !failed) {
+		*err = unreadable;
+		failed = -1;
+	}
+	if (failed)
+		fresh.has_watch = false;
+	state_release(&agent->state);
+	agent->state = fresh;
+	return failed < 0 ? err_wrap(err, "write the state") : 0;
+}
+
+/* A transition, or the heartbeat, is a commit. Where it could not be made, it stays due. */
+static int publish(struct pass *p, const struct node_status *status, int64_t now_s, struct err *err)
+{
+	struct state *state = &p->agent->state;
+	char digest[SHA256_HEX_SIZE];
+
+	report_digest(status, digest);
+	if (strcmp(digest, state->published) == 0 && !heartbeat_is_due(p, now_s))
+		return 0;
+	p->dirty = true;
+	if (commit_status(p, status, now_s, err) < 0)
+		return err_wrap(err, "write the status");
+	memcpy(state->published, digest, sizeof(digest));
+	state->published_at_s = now_s;
+	return 0;
+}
+
+int step_report(struct pass *p, const struct err *failed, struct err *err)
+{
+	struct agent *agent = p->agent;
+	const struct findings found = {
+		.desired = p->tip[0] ? p->tip : NULL,
+		.synced = p->synced.code ? &p->synced : NULL,
+		.failed = failed,
+		.facts = p->has_facts ? &p->facts : NULL,
+		.seen = p->has_seen ? &p->seen : NULL,
+		.applied = p->applied,
+		.proved = p->proved,
+		.generation = agent->index.generation,
+	};
+	int64_t now_s = clock_wall_s();
+	struct node_status status;
+	int published;
+
+	report_status(agent, &found, now_s, p->pool, &status);
+	published = publish(p, &status, now_s, err);
+	if (p->dirty && save_state(p, &status, err) < 0)
+		return -1;
+	if (published < 0)
+		return -1;
+	if (push_status(p, err) < 0)
+		return err_wrap(err, "push the status");
+	return 0;
+}
+

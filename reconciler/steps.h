@@ -1,0 +1,60 @@
+/*
+ * The steps of one pass, and what they hand to one another. Only the files of the steps and pass.c include this.
+ */
+#ifndef RECONCILER_STEPS_H
+#define RECONCILER_STEPS_H
+
+#include "base/err.h"
+#include "gitsync/mirror.h"
+#include "reconciler/agent.h"
+#include "reconciler/candidate.h"
+#include "reconciler/node_facts.h"
+#include "reconciler/observe.h"
+#include "reconciler/pass.h"
+
+struct pass {
+	struct agent *agent;
+	struct outcome *outcome;
+	struct pool *pool;
+	struct remote remote;    /* the one that answered */
+	struct remote_refs refs; /* what it has; empty where none answered */
+	struct err synced;       /* why none did */
+	char tip[GIT_OID_HEX];   /* of the branch, "" where none is known */
+	struct node_facts facts;
+	bool has_facts;
+	const char *unfinished; /* the apply whose journal is there, as a cause; NULL: none */
+	bool drifted;
+	struct candidate *applied; /* what this pass applied */
+	struct observation seen;
+	bool has_seen;
+	bool proved; /* the applied revision has shown that it works */
+	bool dirty;  /* the state is another one than the file's */
+};
+
+/* sync.c: polls, and fetches where there is something new. No answer is in p->synced and no error: the node goes on with
+ * what it has. */
+void step_sync(struct pass *p);
+/* sync.c: pushes the own status ref where the server's is another one. */
+int push_status(struct pass *p, struct err *err);
+
+/* converge.c: the inputs of rendering besides the commit. */
+int step_gather(struct pass *p, struct err *err);
+/* converge.c: every managed file against the index. */
+int step_look_at_disk(struct pass *p, struct err *err);
+/* converge.c: to the branch's tip, or, where that cannot be had, to what was applied last. */
+int step_converge(struct pass *p, struct candidate *c, struct err *err);
+/* converge.c: this commit is not tried again until the branch or the inputs change. */
+void reject(struct pass *p, const char *revision, const struct err *why);
+/* converge.c: to a revision that was there before. */
+int fall_back(struct pass *p, const char *revision, struct candidate *c, struct err *err);
+
+/* trial.c: asks the programs and the services. */
+void step_observe(struct pass *p);
+/* trial.c: a new revision has until its health_timeout to become healthy, or is taken back. */
+void trial_begin(struct pass *p, const struct candidate *c);
+int step_judge(struct pass *p, struct candidate *c, struct err *err);
+
+/* publish.c: the status, its commit, the state file, the push. `failed` NULL: nothing did. */
+int step_report(struct pass *p, const struct err *failed, struct err *err);
+
+#endif

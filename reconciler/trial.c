@@ -1,0 +1,139 @@
+/* Does what was applied work? A new revision is on trial until it does, or is taken back. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "reconciler/runtime.h"
+#include "reconciler/steps.h"
+
+void step_observe(struct pass *p)
+{
+	struct agent *agent = p->agent;
+	const struct state *state = &agent->state;
+	struct err err = {0};
+	const struct runtime_ops *ops;
+	int64_t changed_at_s =
+		p->applied && p->outcome->changed ? clock_wall_s() : state->status.changed_at_s;
+
+	if (!state->has_watch)
+		return;
+	ops = runtime_find(state->watch.at.runtime, &err);
+	p->has_seen =
+		ops && observe_node(&agent->root, ops, &state->watch, agent->probes,
+				    (clock_wall_s() - changed_at_s) * 1000, &p->seen, &err) == 0;
+	if (!p->has_seen)
+		log_error("look at the node: %s", err.msg);
+}
+
+/* --- the trial ----------------------------------------------------------------------- */
+
+static bool is_healthy(const char *health)
+{
+	return strcmp(health, "healthy") == 0;
+}
+
+/* Services that were ill already are no fault of the new revision's. */
+static void excuse_the_ill(struct pass *p, struct trial *trial)
+{
+	const struct node_status *before = &p->agent->state.status;
+
+	trial->excused = pool_calloc(p->pool, before->n_services + 1, sizeof(*trial->excused));
+	trial->n_excused = 0;
+	for (size_t i = 0; i < before->n_services; i++)
+		if (!is_healthy(before->services[i].health))
+			trial->excused[trial->n_excused++] = before->services[i].name;
+}
+
+void trial_begin(struct pass *p, const struct candidate *c)
+{
+	struct state *state = &p->agent->state;
+	struct trial *trial = &state->trial;
+	/* A revision that was itself on trial is nothing to go back to. */
+	bool again = trial->revision[0] != '\0';
+	const char *good = again ? trial->back_to : state->status.last_good;
+
+	if (!again)
+		excuse_the_ill(p, trial);
+	trial->back_to[0] = '\0';
+	if (good && strcmp(good, c->revision) != 0)
+		memmove(trial->back_to, good, GIT_OID_HEX);
+	memcpy(trial->revision, c->revision, GIT_OID_HEX);
+	trial->until_s = clock_wall_s() + c->cluster->rollout.health_timeout_ms / 1000;
+}
+
+static bool is_excused(const struct trial *trial, const char *service)
+{
+	for (size_t i = 0; i < trial->n_excused; i++)
+		if (strcmp(trial->excused[i], service) == 0)
+			return true;
+	return false;
+}
+
+/* What speaks against the revision, in words, or NULL. */
+static const char *complaint(const struct pass *p)
+{
+	const struct agent *agent = p->agent;
+	const struct watch *watch = &agent->state.watch;
+
+	if (!p->has_seen)
+		return "the node could not be looked at";
+	if (!is_healthy(p->seen.caddy_health))
+		return "caddy does not answer as it should";
+	if (p->seen.haproxy_health && !is_healthy(p->seen.haproxy_health))
+		return "haproxy does not answer as it should";
+	for (size_t i = 0; i < watch->n_services; i++) {
+		const struct probe *probe = &agent->probes[i];
+
+		if (!is_healthy(probe->health) &&
+		    !is_excused(&agent->state.trial, watch->services[i].name))
+			return pool_printf(p->pool, "service %s is %s%s%s", watch->services[i].name,
+					   probe->health, probe->message[0] ? ": " : "",
+					   probe->message);
+	}
+	return NULL;
+}
+
+static void trial_end(struct pass *p)
+{
+	memset(&p->agent->state.trial, 0, sizeof(p->agent->state.trial));
+	p->dirty = true;
+}
+
+static int take_back(struct pass *p, const char *why, struct candidate *c, struct err *err)
+{
+	struct trial trial = p->agent->state.trial;
+	struct err fallback = {0};
+
+	trial_end(p);
+	err_set(err, ERR_HEALTH, "%.7s did not become healthy in time: %s", trial.revision, why);
+	if (!trial.back_to[0])
+		return err_set(err, ERR_HEALTH, "%s, and there is no earlier commit to go back to", why);
+	log_error("%s: back to %.7s", err->msg, trial.back_to);
+	reject(p, trial.revision, err);
+	if (fall_back(p, trial.back_to, c, &fallback) < 0)
+		log_error("back to %.7s: %s", trial.back_to, fallback.msg);
+	/* Where it came from was good: it is not tried again. */
+	trial_end(p);
+	step_observe(p);
+	return -1;
+}
+
+int step_judge(struct pass *p, struct candidate *c, struct err *err)
+{
+	const struct trial *trial = &p->agent->state.trial;
+	const char *why;
+
+	if (!trial->revision[0])
+		return 0;
+	why = complaint(p);
+	if (!why) {
+		p->proved = true;
+		trial_end(p);
+		return 0;
+	}
+	/* At least one pass of its own after the one that applied it. */
+	if (!p->applied && clock_wall_s() >= trial->until_s)
+		return take_back(p, why, c, err);
+	p->outcome->on_trial = true;
+	return 0;
+}
