@@ -43,16 +43,32 @@ static unsigned long long parse_start_time(const char *stat)
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
-unsigned long long process_start_time(pid_t pid)
+static int read_stat(pid_t pid, struct strbuf *ret)
 {
-	CLEANUP(strbuf_release) struct strbuf stat = STRBUF_INIT;
 	char path[64];
 	struct err ignored;
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-	if (file_read(path, LINE_LIMIT, &stat, &ignored) < 0)
+	return file_read(path, LINE_LIMIT, ret, &ignored);
+}
+
+pid_t process_parent(pid_t pid)
+{
+	CLEANUP(strbuf_release) struct strbuf stat = STRBUF_INIT;
+	const char *after_name;
+	int parent;
+
+	if (pid <= 0 || read_stat(pid, &stat) < 0)
 		return 0;
-	return parse_start_time(stat.buf);
+	after_name = strrchr(stat.buf, ')');
+	return after_name && sscanf(after_name + 1, " %*c %d", &parent) == 1 ? (pid_t)parent : 0;
+}
+
+unsigned long long process_start_time(pid_t pid)
+{
+	CLEANUP(strbuf_release) struct strbuf stat = STRBUF_INIT;
+
+	return read_stat(pid, &stat) < 0 ? 0 : parse_start_time(stat.buf);
 }
 
 /*

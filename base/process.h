@@ -62,6 +62,8 @@ int process_start_daemon(const struct process_daemon_spec *spec, pid_t *ret_pid,
 pid_t process_find_daemon(int dirfd, const char *pid_path);
 /* Field 22 of /proc/PID/stat (clock ticks since boot), 0 where there is no such process or it is a zombie. */
 unsigned long long process_start_time(pid_t pid);
+/* Its parent's pid; 0 where there is no such process. */
+pid_t process_parent(pid_t pid);
 /* Sends sig, waits until it is gone (reaps it where it is a child); KILL after timeout_ms. */
 int process_stop(pid_t pid, int sig, int timeout_ms, struct err *err);
 

@@ -62,6 +62,10 @@ static int check_supported(const struct agent_config *config, struct err *err)
 	for (size_t i = 0; i < config->repository.n; i++)
 		if (remote_supported(config->repository.v[i], err) < 0)
 			return -1;
+	if (config->credentials)
+		return err_set(err, ERR_CONFIG,
+			       "this version of dynia reaches repositories by path, file:// and git://, "
+			       "which take no 'credentials:'");
 	return config->status.repository ? remote_supported(config->status.repository, err) : 0;
 }
 

@@ -146,6 +146,7 @@ int certificates_read(int dirfd, const char *folder, const char *placeholder, st
 {
 	CLEANUP(strvec_release) struct strvec names = STRVEC_INIT;
 	struct sha256 *digest;
+	struct err ignored;
 	int there = file_stat_in(dirfd, folder, NULL, err);
 	int fd;
 
@@ -164,10 +165,9 @@ int certificates_read(int dirfd, const char *folder, const char *placeholder, st
 		CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
 		const char *path = pool_printf(pool, "%s/%s", folder, names.v[i]);
 
-		if (file_read_in(dirfd, path, PEM_SIZE_MAX, &pem, err) < 0) {
-			sha256_end(digest, ret->digest);
-			return -1;
-		}
+		/* A link that leads nowhere, a folder: HAProxy's own check has the say on it. */
+		if (file_read_in(dirfd, path, PEM_SIZE_MAX, &pem, &ignored) < 0)
+			strbuf_clear(&pem);
 		ret->v[ret->n].file = pool_strdup(pool, names.v[i]);
 		take_certificate(&pem, pool, &ret->v[ret->n++]);
 		sha256_add_str(digest, names.v[i]);

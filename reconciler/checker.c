@@ -33,18 +33,23 @@ static const struct checker checkers[] = {
 };
 
 /* The certificates are checked where they are: HAProxy finds them through a link. */
-static int link_certificates(const struct root *root, const char *check_root, int runtime,
-			     struct pool *pool, struct err *err)
+static int link_certificates(const struct root *root, int runtime, struct pool *pool,
+			     struct err *err)
 {
 	const char *folder = layout_path(LAYOUT_CERTIFICATES, runtime);
 	const char *target = root_outside(root, pool, folder);
-	const char *link = pool_printf(pool, "%s%s", check_root, folder);
+	const char *parent =
+		pool_printf(pool, "%s%s", PATH_CHECK, layout_path(LAYOUT_HAPROXY, runtime));
 	int there = file_stat_in(root->fd, folder, NULL, err);
+	AUTO_CLOSE int fd = -1;
 
 	if (there <= 0)
 		return there;
-	if (symlink(target, link) < 0)
-		return err_errno(err, "link '%s'", link);
+	fd = file_open_in(root->fd, parent, O_RDONLY | O_DIRECTORY, 0, err);
+	if (fd < 0)
+		return -1;
+	if (symlinkat(target, fd, strrchr(folder, '/') + 1) < 0)
+		return err_errno(err, "link '%s'", folder);
 	return 1;
 }
 
@@ -53,8 +58,7 @@ static int write_certificate(const struct root *root, const struct out_file *fil
 			     struct pool *pool, int runtime, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
-	const char *check_root = root_outside(root, pool, PATH_CHECK);
-	int linked = link_certificates(root, check_root, runtime, pool, err);
+	int linked = link_certificates(root, runtime, pool, err);
 
 	if (linked)
 		return linked < 0 ? -1 : 0;
@@ -142,8 +146,8 @@ static int run_checker(const struct root *root, const struct checker *checker, s
 /* A program that goes, as HAProxy does where Caddy answers itself, leaves nothing to check. */
 static bool is_wanted(const struct fileset *set, const struct checker *checker)
 {
-	const char *config = checker->program == PROGRAM_HAPROXY ? set->haproxy_config
-								 : set->caddy_config;
+	const char *config =
+		checker->program == PROGRAM_HAPROXY ? set->haproxy_config : set->caddy_config;
 
 	return config[0] != '\0';
 }

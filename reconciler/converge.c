@@ -208,7 +208,8 @@ static int apply(struct pass *p, struct candidate *c, struct err *err)
 				 &c->plan, err);
 }
 
-static int take(struct pass *p, const char *revision, struct candidate *c, struct err *err)
+static int prepare_and_apply(struct pass *p, const char *revision, struct candidate *c,
+			     struct err *err)
 {
 	if (prepare(p, revision, c, err) < 0)
 		return -1;
@@ -219,6 +220,15 @@ static int take(struct pass *p, const char *revision, struct candidate *c, struc
 		return 0;
 	}
 	return apply(p, c, err);
+}
+
+static int take(struct pass *p, const char *revision, struct candidate *c, struct err *err)
+{
+	int failed = prepare_and_apply(p, revision, c, err);
+
+	if (failed && p->has_facts)
+		secrets_mask(&p->facts.secrets, err);
+	return failed;
 }
 
 /* A commit that cannot be had is remembered; what another try may mend (a full disk) is not held

@@ -15,19 +15,37 @@
 #define STAT_STATUS 17
 #define STAT_CHECK_STATUS 36
 
-int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], struct err *err)
+/* The rest of the line behind `mark`, or NULL. */
+static char *line_behind(char *text, const char *mark)
 {
-	CLEANUP(strbuf_release) struct strbuf reply = STRBUF_LIMITED(REPLY_MAX);
-	const char *value;
+	char *at = strstr(text, mark);
+
+	if (!at)
+		return NULL;
+	at += strlen(mark);
+	at[strcspn(at, "\r\n")] = '\0';
+	return at;
+}
+
+int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], pid_t *ret_worker,
+		   struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf info = STRBUF_LIMITED(REPLY_MAX);
+	CLEANUP(strbuf_release) struct strbuf env = STRBUF_LIMITED(REPLY_MAX);
+	const char *digest, *pid;
 
 	ret_digest[0] = '\0';
-	if (unixsock_command(socket, "show env " CONFIG_VARIABLE, COMMAND_TIMEOUT_MS, &reply, err) <
-	    0)
+	*ret_worker = 0;
+	if (unixsock_command(socket, "show info", COMMAND_TIMEOUT_MS, &info, err) < 0 ||
+	    unixsock_command(socket, "show env " CONFIG_VARIABLE, COMMAND_TIMEOUT_MS, &env, err) <
+		    0)
 		return -1;
-	strbuf_trim(&reply);
-	value = strchr(reply.buf, '=');
-	if (value && strlen(value + 1) == SHA256_HEX_SIZE - 1)
-		memcpy(ret_digest, value + 1, SHA256_HEX_SIZE);
+	pid = line_behind(info.buf, "\nPid: ");
+	if (pid)
+		*ret_worker = (pid_t)strtol(pid, NULL, 10);
+	digest = line_behind(env.buf, CONFIG_VARIABLE "=");
+	if (digest && strlen(digest) == SHA256_HEX_SIZE - 1)
+		memcpy(ret_digest, digest, SHA256_HEX_SIZE);
 	return 0;
 }
 

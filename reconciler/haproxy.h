@@ -3,12 +3,15 @@
 #ifndef RECONCILER_HAPROXY_H
 #define RECONCILER_HAPROXY_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 #include "base/hash.h"
 
-/* The digest that its configuration carries (CONFIG_VARIABLE); "" where it carries none.
+/* The worker that answers, and the digest that its configuration carries (CONFIG_VARIABLE); "" where it carries none.
  * ERR_NETWORK: nobody answers. */
-int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], struct err *err);
+int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], pid_t *ret_worker,
+		   struct err *err);
 /* How many reloads the master failed since its last good one; 2.6 says it in `show proc` only. */
 int haproxy_failed_reloads(const char *master_socket, long *ret, struct err *err);
 /* Servers of all backends that are checked, and how many of them are up. */

@@ -31,7 +31,7 @@ struct process_row {
 	int stop_signal;
 	void (*argv)(const struct runtime_context *rt, struct strvec *argv);
 	void (*env)(const struct runtime_context *rt, struct strvec *env);
-	int (*loaded)(const struct runtime_context *rt, char ret_digest[SHA256_HEX_SIZE],
+	int (*loaded)(const struct runtime_context *rt, pid_t pid, char ret_digest[SHA256_HEX_SIZE],
 		      struct err *err);
 	int (*reload)(const struct runtime_context *rt, pid_t pid, const char *config,
 		      struct err *err);
@@ -74,15 +74,22 @@ static void caddy_env(const struct runtime_context *rt, struct strvec *env)
 	strvec_pushf(env, "XDG_CONFIG_HOME=%s", rt->at->caddy_data);
 }
 
-static int haproxy_loaded_here(const struct runtime_context *rt, char ret_digest[SHA256_HEX_SIZE],
+static int haproxy_loaded_here(const struct runtime_context *rt, pid_t master, char ret_digest[SHA256_HEX_SIZE],
 			       struct err *err)
 {
-	return haproxy_loaded(rt->at->haproxy_socket, ret_digest, err);
+	pid_t worker;
+
+	if (haproxy_loaded(rt->at->haproxy_socket, ret_digest, &worker, err) < 0)
+		return -1;
+	if (process_parent(worker) == master)
+		return 0;
+	return err_set(err, ERR_NETWORK, "a worker of an earlier haproxy answers");
 }
 
-static int caddy_loaded_here(const struct runtime_context *rt, char ret_digest[SHA256_HEX_SIZE],
+static int caddy_loaded_here(const struct runtime_context *rt, pid_t pid, char ret_digest[SHA256_HEX_SIZE],
 			     struct err *err)
 {
+	(void)pid;
 	return caddy_loaded(rt->at->caddy_health, ret_digest, err);
 }
 
@@ -105,20 +112,23 @@ static int haproxy_reload(const struct runtime_context *rt, pid_t pid, const cha
 			  struct err *err)
 {
 	int64_t deadline = clock_ms() + READY_TIMEOUT_MS;
+	char loaded[SHA256_HEX_SIZE];
+	pid_t old_worker = 0, worker;
 	long before = 0, now = 0;
+	struct err ignored;
 
 	if (count_failed_reloads(rt->at->haproxy_master, deadline, &before, err) < 0)
 		return -1;
+	/* The configuration may be the one that it had: only another worker says that it was loaded. */
+	if (haproxy_loaded(rt->at->haproxy_socket, loaded, &old_worker, &ignored) < 0)
+		old_worker = 0;
 	if (kill(pid, SIGUSR2) < 0)
 		return err_errno(err, "reload haproxy (pid %d)", (int)pid);
 	while (clock_ms() < deadline) {
-		char loaded[SHA256_HEX_SIZE];
-		struct err ignored;
-
 		clock_sleep_ms(POLL_MS);
 		/* Neither socket answers while the master re-executes itself. */
-		if (haproxy_loaded(rt->at->haproxy_socket, loaded, &ignored) == 0 &&
-		    strcmp(loaded, config) == 0)
+		if (haproxy_loaded(rt->at->haproxy_socket, loaded, &worker, &ignored) == 0 &&
+		    worker != old_worker && strcmp(loaded, config) == 0)
 			return 0;
 		if (haproxy_failed_reloads(rt->at->haproxy_master, &now, &ignored) == 0 &&
 		    now > before)
@@ -159,7 +169,7 @@ static int process_observe(const struct runtime_context *rt, enum program progra
 	memset(ret, 0, sizeof(*ret));
 	ret->pid = process_find_daemon(rt->root->fd, row->pid_path);
 	ret->running = ret->pid > 0;
-	ret->answers = ret->running && row->loaded(rt, ret->config, &ignored) == 0;
+	ret->answers = ret->running && row->loaded(rt, ret->pid, ret->config, &ignored) == 0;
 	return 0;
 }
 
@@ -214,10 +224,11 @@ static int wait_until_ready(const struct runtime_context *rt, const struct proce
 	while (clock_ms() < deadline) {
 		char loaded[SHA256_HEX_SIZE];
 		struct err ignored;
+		pid_t pid = process_find_daemon(rt->root->fd, row->pid_path);
 
-		if (!process_find_daemon(rt->root->fd, row->pid_path))
+		if (!pid)
 			return did_not_work(row, log_fd, log_from, "ended at once", err);
-		if (row->loaded(rt, loaded, &ignored) == 0 && strcmp(loaded, config) == 0)
+		if (row->loaded(rt, pid, loaded, &ignored) == 0 && strcmp(loaded, config) == 0)
 			return 0;
 		clock_sleep_ms(POLL_MS);
 	}

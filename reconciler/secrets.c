@@ -61,3 +61,31 @@ const char *secrets_lookup(void *arg, const char *name)
 			return secrets->pairs->v[i].value;
 	return NULL;
 }
+
+/* Shorter ones would be found everywhere, and hide nothing that could not be guessed. */
+#define MASKED_MIN 4
+
+static void mask_value(struct err *err, const char *name, const char *value)
+{
+	CLEANUP(strbuf_release) struct strbuf masked = STRBUF_LIMITED(sizeof(err->msg) - 1);
+	const char *rest = err->msg;
+	const char *found;
+
+	while ((found = strstr(rest, value))) {
+		strbuf_add(&masked, rest, (size_t)(found - rest));
+		strbuf_addf(&masked, "(secret %s)", name);
+		rest = found + strlen(value);
+	}
+	strbuf_addstr(&masked, rest);
+	memcpy(err->msg, masked.buf, masked.len + 1);
+}
+
+void secrets_mask(const struct secrets *secrets, struct err *err)
+{
+	for (size_t i = 0; secrets->pairs && i < secrets->pairs->n; i++) {
+		const struct spec_pair *pair = &secrets->pairs->v[i];
+
+		if (strlen(pair->value) >= MASKED_MIN && strstr(err->msg, pair->value))
+			mask_value(err, pair->name, pair->value);
+	}
+}

@@ -371,6 +371,14 @@ def test_what_is_not_supported_yet_is_refused_and_said(site):
     assert done.returncode != 0 and "https" in done.stderr
 
 
+def test_caddy_in_public_leaves_no_haproxy_to_check(served):
+    served.repository.replace(CLUSTER, "{mode: files}", "{mode: caddy}")
+    served.repository.commit("Caddy answers itself")
+    done = served.nodes[0].once("--dry-run", check=False)
+    assert done.returncode == TO_DO, done.stderr
+    assert "stop" in done.stdout and "haproxy" in done.stdout
+
+
 def test_hang_up_makes_a_pass_at_once(site):
     site.use_example()
     node = site.node(interval="1h")

@@ -306,9 +306,10 @@ static void test_nobody_answers(void **state)
 	struct fixture *fx = *state;
 	char digest[SHA256_HEX_SIZE];
 	struct err err = {0};
+	pid_t worker;
 	long up, all;
 
-	assert_int_equal(haproxy_loaded(fx->at.haproxy_socket, digest, &err), -1);
+	assert_int_equal(haproxy_loaded(fx->at.haproxy_socket, digest, &worker, &err), -1);
 	assert_int_equal(err.code, ERR_NETWORK);
 	assert_string_equal(digest, "");
 	assert_int_equal(haproxy_failed_reloads(fx->at.haproxy_master, &up, &err), -1);
@@ -340,6 +341,7 @@ static void test_haproxy_counts(void **state)
 	struct fixture *fx = *state;
 	char digest[SHA256_HEX_SIZE];
 	struct err err = {0};
+	pid_t worker;
 	int64_t until = clock_ms() + 5000;
 	long failed = -1;
 
@@ -357,7 +359,7 @@ static void test_haproxy_counts(void **state)
 	write_haproxy(fx, "short", HAPROXY_PORT, "");
 	(void)ops->stop(&fx->rt, PROGRAM_HAPROXY, &err);
 	assert_ok(ops->start(&fx->rt, PROGRAM_HAPROXY, "", &err), &err);
-	assert_ok(haproxy_loaded(fx->at.haproxy_socket, digest, &err), &err);
+	assert_ok(haproxy_loaded(fx->at.haproxy_socket, digest, &worker, &err), &err);
 	assert_string_equal(digest, "");
 }
 
