@@ -64,6 +64,14 @@ def workers(node):
         return set(map(int, file.read().split()))
 
 
+def pass_again(node):
+    """The next pass. The server may still be busy with the dead agent's push: then the status waits for another pass."""
+    done = node.once(check=False)
+    if done.returncode != 0:
+        assert "push the status" in done.stderr, done.stderr
+        node.once()
+
+
 @pytest.fixture
 def one(site):
     site.use_example()
@@ -86,7 +94,7 @@ def test_killed_after_random_delays(one):
         node.start()
         time.sleep(rng.uniform(0, whole * 1.2))
         node.stop_agent(signal.SIGKILL)
-        node.once()
+        pass_again(node)
         assert_whole(site, node, i, commit)
 
 
@@ -123,9 +131,8 @@ def test_killed_at_each_kind_of_call(one):
         done = harness.run("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
                            f"inject={call}:signal=KILL:when={n}", *node.argv("--once"), check=False, env=ENV)
         killed += done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
-        again = node.once(check=False)
-        assert again.returncode == 0, f"after a kill at {call} {n}: {again.stderr}"
         try:
+            pass_again(node)
             assert_whole(site, node, i, commit)
         except AssertionError as error:
             raise AssertionError(f"after a kill at {call} {n}") from error
