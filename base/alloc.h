@@ -1,6 +1,6 @@
 /*
- * Allocation that does not fail: out of memory aborts with a line on standard error, because nothing
- * that the agent could do afterwards would be better than being started again.
+ * Allocation that does not fail: out of memory aborts with a line on standard error, because
+ * nothing that the agent could do afterwards would be better than being started again.
  */
 #ifndef BASE_ALLOC_H
 #define BASE_ALLOC_H
@@ -26,12 +26,12 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), retur
  *	GROW(list->v, list->n, list->alloc);
  *	list->v[list->n++] = item;
  */
-#define GROW(v, n, alloc)                                                \
-	do {                                                             \
-		if ((n) == (alloc)) {                                    \
-			(alloc) = (alloc) ? (alloc) * 2 : 8;             \
-			(v) = xreallocarray((v), (alloc), sizeof(*(v))); \
-		}                                                        \
+#define GROW(v, n, alloc)                                                                          \
+	do {                                                                                       \
+		if ((n) == (alloc)) {                                                              \
+			(alloc) = (alloc) ? (alloc)*2 : 8;                                         \
+			(v) = xreallocarray((v), (alloc), sizeof(*(v)));                           \
+		}                                                                                  \
 	} while (0)
 
 #endif

@@ -2,9 +2,9 @@
  * Functions that do not compile in Dynia, and what to use instead.
  *
  * The Makefile includes this header before every source file. A use of one of these names is an
- * error at compile time: build strings in base/strbuf.h, read numbers with base/parse.h, run programs
- * with base/process.h, write files with base/file.h, format time with base/clock.h, and let
- * err_errno() of base/err.h name an errno.
+ * error at compile time: build strings in base/strbuf.h, read numbers with base/parse.h, run
+ * programs with base/process.h, write files with base/file.h, format time with base/clock.h, and
+ * let err_errno() of base/err.h name an errno.
  *
  * The headers that declare the names come first. ctime(3) is missing from the list because libgit2
  * has a struct member of that name.
@@ -17,12 +17,13 @@
 #include <string.h>
 #include <time.h>
 
-/* Macros in the C library's headers, with one compiler or the other; a poisoned name must not be one. */
+/* Macros in the C library's headers, with one compiler or the other; a poisoned name must not be
+ * one. */
 #undef alloca
 #undef sprintf
 #undef vsprintf
 
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll system popen \
-	tmpnam mktemp alloca strerror asctime localtime gmtime
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll      \
+	system popen tmpnam mktemp alloca strerror asctime localtime gmtime
 
 #endif

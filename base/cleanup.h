@@ -1,6 +1,6 @@
 /*
- * Scope-bound ownership: the variable that holds a thing frees it when it leaves the scope, and what
- * is handed on is stolen explicitly.
+ * Scope-bound ownership: the variable that holds a thing frees it when it leaves the scope, and
+ * what is handed on is stolen explicitly.
  *
  *	AUTO_FREE char *text = xstrdup(name);
  *	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -15,21 +15,21 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Takes the pointer out of a variable and leaves NULL behind. */
-#define STEAL(p)                          \
-	({                                \
-		__typeof__(p) *p_ = &(p); \
-		__typeof__(p) v_ = *p_;   \
-		*p_ = NULL;               \
-		v_;                       \
+#define STEAL(p)                                                                                   \
+	({                                                                                         \
+		__typeof__(p) *p_ = &(p);                                                          \
+		__typeof__(p) v_ = *p_;                                                            \
+		*p_ = NULL;                                                                        \
+		v_;                                                                                \
 	})
 
 /* The same for a file descriptor; leaves -1 behind. */
-#define STEAL_FD(fd)              \
-	({                        \
-		int *p_ = &(fd);  \
-		int v_ = *p_;     \
-		*p_ = -1;         \
-		v_;               \
+#define STEAL_FD(fd)                                                                               \
+	({                                                                                         \
+		int *p_ = &(fd);                                                                   \
+		int v_ = *p_;                                                                      \
+		*p_ = -1;                                                                          \
+		v_;                                                                                \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

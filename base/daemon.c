@@ -1,6 +1,7 @@
 /* The part of base/process.h that is about programs that outlive us. */
 #include "base/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -43,6 +44,8 @@ static unsigned long long parse_start_time(const char *stat)
 	return state == 'Z' || state == 'X' ? 0 : start;
 }
 
+#define CMDLINE_LIMIT (1 << 20)
+
 static int read_stat(pid_t pid, struct strbuf *ret)
 {
 	char path[64];
@@ -50,6 +53,59 @@ static int read_stat(pid_t pid, struct strbuf *ret)
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
 	return file_read(path, LINE_LIMIT, ret, &ignored);
+}
+
+bool process_is(pid_t pid, const char *name)
+{
+	CLEANUP(strbuf_release) struct strbuf comm = STRBUF_INIT;
+	char path[64];
+	struct err ignored;
+
+	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
+	if (pid <= 0 || !process_start_time(pid) ||
+	    file_read(path, LINE_LIMIT, &comm, &ignored) < 0)
+		return false;
+	strbuf_trim(&comm);
+	return strcmp(comm.buf, name) == 0;
+}
+
+/* /proc/PID/cmdline: the arguments, each with a NUL behind it. */
+static bool has_argument(pid_t pid, const char *argument)
+{
+	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+	char path[64];
+	struct err ignored;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
+	if (file_read(path, CMDLINE_LIMIT, &line, &ignored) < 0)
+		return false;
+	for (size_t at = 0; at < line.len; at += strlen(line.buf + at) + 1)
+		if (strcmp(line.buf + at, argument) == 0)
+			return true;
+	return false;
+}
+
+static bool is_command(pid_t pid, const char *name, const char *argument)
+{
+	return process_is(pid, name) && has_argument(pid, argument);
+}
+
+pid_t process_find_command(const char *name, const char *argument)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *entry;
+	pid_t found = 0;
+
+	while (proc && !found && (entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid > 0 && is_command(pid, name, argument) &&
+		    !is_command(process_parent(pid), name, argument))
+			found = pid;
+	}
+	if (proc)
+		closedir(proc);
+	return found;
 }
 
 pid_t process_parent(pid_t pid)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/strbuf.h"
 
 static void diag_release(struct diag *diag)
@@ -34,7 +35,7 @@ void diags_vadd(struct diags *diags, const char *path, unsigned line, unsigned c
 	strbuf_vaddf(&msg, fmt, ap);
 	GROW(diags->v, diags->n, diags->alloc);
 	diag = &diags->v[diags->n++];
-	*diag = (struct diag){
+	*diag = (struct diag) {
 		.path = xstrdup(path),
 		.line = line,
 		.column = column,
@@ -113,17 +114,23 @@ void diags_sort(struct diags *diags)
 	*diags = sorted;
 }
 
+void diag_text(const struct diag *diag, struct strbuf *ret)
+{
+	strbuf_addstr(ret, diag->path);
+	if (diag->line)
+		strbuf_addf(ret, ":%u", diag->line);
+	if (diag->line && diag->column)
+		strbuf_addf(ret, ":%u", diag->column);
+	strbuf_addf(ret, ": %s", diag->msg);
+}
+
 void diags_print(const struct diags *diags, FILE *to)
 {
 	for (size_t i = 0; i < diags->n; i++) {
-		const struct diag *diag = &diags->v[i];
+		CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
 
-		fputs(diag->path, to);
-		if (diag->line)
-			fprintf(to, ":%u", diag->line);
-		if (diag->line && diag->column)
-			fprintf(to, ":%u", diag->column);
-		fprintf(to, ": %s\n", diag->msg);
+		diag_text(&diags->v[i], &line);
+		fprintf(to, "%s\n", line.buf);
 	}
 	if (diags->dropped)
 		fprintf(to, "%zu more are not shown\n", diags->dropped);

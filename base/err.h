@@ -1,15 +1,15 @@
 /*
- * The error of a failed call, as a value: nothing to free, passed last, filled on the way down and given
- * context on the way up.
+ * The error of a failed call, as a value: nothing to free, passed last, filled on the way down and
+ * given context on the way up.
  *
  *	if (fd < 0)
  *		return err_errno(err, "open '%s'", path);
  *	if (load(path, err) < 0)
  *		return err_wrap(err, "service '%s'", name);
  *
- * Messages are lower case with no full stop, quote the user's strings in single quotes, say what to do
- * next where that is known, and never hold a secret. Control characters in a message are replaced by '?',
- * so a hostile file name cannot forge a log line or drive a terminal.
+ * Messages are lower case with no full stop, quote the user's strings in single quotes, say what to
+ * do next where that is known, and never hold a secret. Control characters in a message are replaced
+ * by '?', so a hostile file name cannot forge a log line or drive a terminal.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
@@ -35,7 +35,8 @@ struct err {
 };
 
 /* Sets code and message. Always returns -1. */
-int err_set(struct err *err, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Sets ERR_SYSTEM and the message, followed by ": " and the text of errno. Always returns -1. */
 int err_errno(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts context and ": " before the message that is there; the code stays. Always returns -1. */

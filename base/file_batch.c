@@ -46,9 +46,8 @@ static int enter_folder(struct file_batch *batch, size_t i, bool make, struct er
 		return 0;
 	cleanup_close(&batch->folder_fd);
 	/* In a large batch a new folder is synced with all the rest. */
-	batch->folder_fd =
-		make ? file_make_parent(batch->dirfd, path, !is_large(batch), &name, err)
-		     : file_open_parent(batch->dirfd, path, &name, err);
+	batch->folder_fd = make ? file_make_parent(batch->dirfd, path, !is_large(batch), &name, err)
+				: file_open_parent(batch->dirfd, path, &name, err);
 	batch->folder_of = i;
 	return batch->folder_fd < 0 ? -1 : 0;
 }

@@ -14,7 +14,8 @@ const char *file_basename(const char *path);
 /* Opens the folder that path is in, for the *at() calls and fsync(2). -1 with errno kept. */
 int file_open_parent(int dirfd, const char *path, const char **ret_name, struct err *err);
 /* The same; makes what is missing, with mode 0755, and synced where sync says so. */
-int file_make_parent(int dirfd, const char *path, bool sync, const char **ret_name, struct err *err);
+int file_make_parent(int dirfd, const char *path, bool sync, const char **ret_name,
+		     struct err *err);
 /* The temporary name that belongs to a name; the caller frees it. */
 char *file_tmp_name(const char *name);
 /* Writes a file that must not be there yet, with exactly that mode; a leftover is removed first.

@@ -182,6 +182,7 @@ int http_do(const struct http_request *req, struct http_reply *reply, struct err
 	CLEANUP(slist_cleanup) struct curl_slist *headers = header_list(req);
 	CLEANUP(slist_cleanup) struct curl_slist *connect_to = NULL;
 	char text[CURL_ERROR_SIZE] = "";
+	char source[128];
 	CURLcode code;
 
 	strbuf_clear(&reply->body);
@@ -191,11 +192,16 @@ int http_do(const struct http_request *req, struct http_reply *reply, struct err
 		return err_set(err, ERR_SYSTEM, "libcurl does not start");
 	if (req->connect_to)
 		connect_to = curl_slist_append(NULL, req->connect_to);
+	/* "host!": an address, never the name of an interface. */
+	snprintf(source, sizeof(source), "host!%s", req->source_address ? req->source_address : "");
 	set_limits(curl, &transfer);
 	set_request(curl, req);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, text);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to);
+	if (req->source_address)
+		curl_easy_setopt(curl, CURLOPT_INTERFACE, source);
+	curl_easy_setopt(curl, CURLOPT_HAPROXYPROTOCOL, (long)req->proxy_header);
 	code = curl_easy_perform(curl);
 	if (code != CURLE_OK)
 		return failed(&transfer, code, text, err);

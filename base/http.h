@@ -1,10 +1,10 @@
 /*
- * One HTTP request through libcurl, over TCP or a unix socket: bounded in time and size, no redirects, no
- * environment proxies, no netrc.
+ * One HTTP request through libcurl, over TCP or a unix socket: bounded in time and size, no
+ * redirects, no environment proxies, no netrc.
  *
- *	struct http_request req = {.url = "http://localhost/load", .unix_socket = path, .method = "POST", …};
- *	CLEANUP(http_reply_release) struct http_reply reply = HTTP_REPLY_INIT;
- *	if (http_do(&req, &reply, err) < 0) …    no answer (ERR_NETWORK); any status is an answer
+ *	struct http_request req = {.url = "http://localhost/load", .unix_socket = path, .method =
+ * "POST", …}; CLEANUP(http_reply_release) struct http_reply reply = HTTP_REPLY_INIT; if
+ * (http_do(&req, &reply, err) < 0) …    no answer (ERR_NETWORK); any status is an answer
  */
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
@@ -18,15 +18,18 @@
 struct http_request {
 	const char *url;
 	const char *unix_socket; /* NULL: TCP */
-	const char *method;	 /* NULL: GET */
-	const char *const *headers; /* "Name: value" lines, NULL-terminated; "Host;" sends an empty Host */
+	const char *method;      /* NULL: GET */
+	const char *const
+		*headers; /* "Name: value" lines, NULL-terminated; "Host;" sends an empty Host */
 	const void *body;
 	size_t body_len;
-	int timeout_ms;	     /* > 0, for all of it */
-	size_t reply_limit;  /* most bytes of the body; more is ERR_LIMIT */
-	bool insecure;	     /* do not check the certificate (our own placeholder on loopback) */
-	const char *connect_to; /* "HOST:PORT:ADDRESS:PORT" as CURLOPT_CONNECT_TO, or NULL */
-	const char *want_header; /* name of one response header to keep, or NULL */
+	int timeout_ms;     /* > 0, for all of it */
+	size_t reply_limit; /* most bytes of the body; more is ERR_LIMIT */
+	bool insecure;      /* do not check the certificate (our own placeholder on loopback) */
+	const char *source_address; /* to ask from, or NULL */
+	bool proxy_header;          /* send a PROXY protocol header first */
+	const char *connect_to;     /* "HOST:PORT:ADDRESS:PORT" as CURLOPT_CONNECT_TO, or NULL */
+	const char *want_header;    /* name of one response header to keep, or NULL */
 };
 
 struct http_reply {
@@ -35,7 +38,10 @@ struct http_reply {
 	char header[256]; /* value of want_header, "" where there was none */
 };
 
-#define HTTP_REPLY_INIT { .body = STRBUF_INIT }
+#define HTTP_REPLY_INIT                                                                            \
+	{                                                                                          \
+		.body = STRBUF_INIT                                                                \
+	}
 
 void http_reply_release(struct http_reply *reply);
 int http_do(const struct http_request *req, struct http_reply *reply, struct err *err);

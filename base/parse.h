@@ -1,6 +1,7 @@
 /*
- * Words from configuration files to values, strictly: the whole word or nothing. Each returns 0, or -1 with
- * a reason in err (ERR_CONFIG) that reads after a colon: "'30x' is no duration: write 30s, 1m30s or 500ms".
+ * Words from configuration files to values, strictly: the whole word or nothing. Each returns 0, or
+ * -1 with a reason in err (ERR_CONFIG) that reads after a colon: "'30x' is no duration: write 30s,
+ * 1m30s or 500ms".
  */
 #ifndef BASE_PARSE_H
 #define BASE_PARSE_H
@@ -33,7 +34,8 @@ bool is_loopback(const char *address);
 /* Is the address in the prefix? Both must be valid and of one family, else false. */
 bool cidr_has(const char *cidr, const char *address);
 
-/* The candidate nearest to word (Damerau-Levenshtein, at most a third of its length), or NULL. Ends in NULL. */
+/* The candidate nearest to word (Damerau-Levenshtein, at most a third of its length), or NULL. Ends
+ * in NULL. */
 const char *nearest_word(const char *word, const char *const *candidates);
 
 #endif

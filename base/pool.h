@@ -1,6 +1,6 @@
 /*
- * Memory that lives and dies together: the object graph of one load hangs in one pool, and nothing in it
- * is freed by itself.
+ * Memory that lives and dies together: the object graph of one load hangs in one pool, and nothing
+ * in it is freed by itself.
  *
  *	CLEANUP(pool_freep) struct pool *pool = pool_new();
  *	struct node *node = pool_alloc(pool, sizeof(*node));

@@ -5,8 +5,8 @@
  *	strbuf_addf(&text, "%s:%d", host, port);
  *	use(text.buf);
  *
- * Where the input is a stranger's, give it a limit: what goes beyond is dropped and `overflow` is set, to be
- * asked for once at the end.
+ * Where the input is a stranger's, give it a limit: what goes beyond is dropped and `overflow` is
+ * set, to be asked for once at the end.
  *
  *	struct strbuf reply = STRBUF_LIMITED(1 << 20);
  */
@@ -27,8 +27,14 @@ struct strbuf {
 
 extern char strbuf_empty[1];
 
-#define STRBUF_INIT { .buf = strbuf_empty }
-#define STRBUF_LIMITED(n) { .buf = strbuf_empty, .limit = (n) }
+#define STRBUF_INIT                                                                                \
+	{                                                                                          \
+		.buf = strbuf_empty                                                                \
+	}
+#define STRBUF_LIMITED(n)                                                                          \
+	{                                                                                          \
+		.buf = strbuf_empty, .limit = (n)                                                  \
+	}
 
 void strbuf_init(struct strbuf *sb);
 /* Frees the memory and makes it an empty buffer again; the limit stays. */
@@ -41,7 +47,8 @@ void strbuf_add(struct strbuf *sb, const void *data, size_t n);
 void strbuf_addstr(struct strbuf *sb, const char *s);
 void strbuf_addch(struct strbuf *sb, char c);
 void strbuf_addf(struct strbuf *sb, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+void strbuf_vaddf(struct strbuf *sb, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
 /* Shortens it to len bytes; len must not exceed what is there. */
 void strbuf_setlen(struct strbuf *sb, size_t len);
 /* Removes white space at both ends. */
@@ -50,8 +57,8 @@ void strbuf_trim(struct strbuf *sb);
 char *strbuf_steal(struct strbuf *sb);
 
 /*
- * Replaces by '?' each byte of a control character (also U+0080 to U+009F) and each that is no valid UTF-8: what
- * is left cannot drive a terminal or forge a line, and fits into JSON.
+ * Replaces by '?' each byte of a control character (also U+0080 to U+009F) and each that is no
+ * valid UTF-8: what is left cannot drive a terminal or forge a line, and fits into JSON.
  */
 void str_mask_controls(char *s);
 

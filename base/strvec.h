@@ -16,7 +16,10 @@ struct strvec {
 	size_t alloc;
 };
 
-#define STRVEC_INIT { 0 }
+#define STRVEC_INIT                                                                                \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 void strvec_release(struct strvec *sv);
 void strvec_clear(struct strvec *sv);

@@ -13,6 +13,9 @@
 /* How often a listener whose queue is full is tried again. */
 #define RETRY_MS 10
 
+/* A listener on this machine takes a connection at once, or its queue is full. */
+#define PEER_TIMEOUT_MS 500
+
 static int fail(const char *path, struct err *err)
 {
 	err_errno(err, "socket '%s'", path);
@@ -114,4 +117,16 @@ int unixsock_command(const char *path, const char *command, int timeout_ms, stru
 	if (shutdown(fd, SHUT_WR) < 0)
 		return fail(path, err);
 	return receive_all(fd, path, until, ret, err);
+}
+
+pid_t unixsock_peer(const char *path)
+{
+	struct err ignored;
+	AUTO_CLOSE int fd = open_connection(path, clock_ms() + PEER_TIMEOUT_MS, &ignored);
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return 0;
+	return peer.pid;
 }

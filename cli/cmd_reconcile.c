@@ -87,7 +87,8 @@ static int run(const struct command *self, int argc, char **argv)
 {
 	struct reconcile_options o = {0};
 	const struct cli_option options[] = {
-		{"once", NULL, "to the branch's tip, and until it is healthy or taken back", .flag = &o.once},
+		{"once", NULL, "to the branch's tip, and until it is healthy or taken back",
+		 .flag = &o.once},
 		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
 		 .flag = &o.agent.dry_run},
 		{"root", "DIR", "the node lives in DIR; nothing outside it is touched",

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cli/command.h"
 #include "cli/repo.h"
+#include "render/render.h"
 
 static void print_json(const struct diags *diags)
 {
@@ -39,6 +40,29 @@ static void print_summary(const struct spec *spec)
 	}
 }
 
+/* What a language cannot hold shows only when it is written. One line a cluster is enough: its nodes share the words. */
+static void render_cluster(const struct cluster *cluster, struct diags *diags)
+{
+	static const struct facts facts = {
+		.root = "",
+		.program = "/usr/bin/dynia",
+		.ipv6 = true,
+		.certificates = "",
+	};
+
+	for (size_t i = 0; i < cluster->node_map.n; i++) {
+		CLEANUP(pool_freep) struct pool *pool = pool_new();
+		CLEANUP(fileset_release) struct fileset set;
+		struct err err = {0};
+
+		fileset_init(&set, pool);
+		if (render_node(cluster, cluster_node(cluster, i), &facts, &set, &err) == 0)
+			continue;
+		diags_add(diags, cluster->path, 0, 0, "%s", err.msg);
+		return;
+	}
+}
+
 static int validate(const char *path, bool json)
 {
 	CLEANUP(repo_release) struct repo repo = REPO_INIT;
@@ -49,6 +73,8 @@ static int validate(const char *path, bool json)
 	if (repo_open(path, NULL, &repo, &err) < 0 ||
 	    spec_load(repo.src, NULL, &spec, &diags, &err) < 0)
 		return cli_fail(&err);
+	for (size_t i = 0; !diags.n && i < spec->n_clusters; i++)
+		render_cluster(&spec->clusters[i], &diags);
 	diags_sort(&diags);
 	if (json)
 		print_json(&diags);

@@ -1,6 +1,6 @@
 /*
  * The commands: one row of a table in main.c and one cmd_<verb>.c each. A command's options are
- *rows, too: parsing, the help text and "did you mean" come from them.
+ * rows, too: parsing, the help text and "did you mean" come from them.
  *
  *	static int run(const struct command *self, int argc, char **argv)
  *	{

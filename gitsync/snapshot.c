@@ -96,10 +96,10 @@ static int check_entries(const struct source_list *list, const char *dir, struct
 		const char *name = list->v[i].name;
 
 		if (!is_entry_name(name))
-			return err_set(err, ERR_GIT, "folder '%s' holds an entry named '%s'", dir,
-				       name);
+			return err_set(err, ERR_CONFIG, "folder '%s' holds an entry named '%s'",
+				       dir, name);
 		if (i > 0 && strcmp(list->v[i - 1].name, name) == 0)
-			return err_set(err, ERR_GIT, "folder '%s' holds '%s' twice", dir, name);
+			return err_set(err, ERR_CONFIG, "folder '%s' holds '%s' twice", dir, name);
 	}
 	return 0;
 }

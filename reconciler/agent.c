@@ -37,6 +37,7 @@ static int read_config(struct agent *agent, const char *path, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
 	CLEANUP(diags_release) struct diags diags = DIAGS_INIT;
+	CLEANUP(strbuf_release) struct strbuf first = STRBUF_INIT;
 	const char *name = path ? path : root_outside(&agent->root, agent->pool, PATH_CONFIG);
 	int failed = path ? file_read(path, CONFIG_SIZE_MAX, &text, err)
 			  : file_read_in(agent->root.fd, PATH_CONFIG, CONFIG_SIZE_MAX, &text, err);
@@ -44,9 +45,10 @@ static int read_config(struct agent *agent, const char *path, struct err *err)
 	if (failed)
 		return err_wrap(err, "how this node finds its repository");
 	agent->config = agent_config_load(name, text.buf, text.len, agent->pool, &diags);
-	if (diags.n)
-		return err_set(err, ERR_CONFIG, "%s:%u:%u: %s", diags.v[0].path, diags.v[0].line,
-			       diags.v[0].column, diags.v[0].msg);
+	if (diags.n) {
+		diag_text(&diags.v[0], &first);
+		return err_set(err, ERR_CONFIG, "%s", first.buf);
+	}
 	return 0;
 }
 
@@ -63,9 +65,10 @@ static int check_supported(const struct agent_config *config, struct err *err)
 		if (remote_supported(config->repository.v[i], err) < 0)
 			return -1;
 	if (config->credentials)
-		return err_set(err, ERR_CONFIG,
-			       "this version of dynia reaches repositories by path, file:// and git://, "
-			       "which take no 'credentials:'");
+		return err_set(
+			err, ERR_CONFIG,
+			"this version of dynia reaches repositories by path, file:// and git://, "
+			"which take no 'credentials:'");
 	return config->status.repository ? remote_supported(config->status.repository, err) : 0;
 }
 
@@ -310,7 +313,8 @@ int agent_run(struct agent *agent, struct err *err)
 			malloc_trim(0);
 		unsynced = outcome.unsynced ? unsynced + 1 : 0;
 		go_on = wait_for_pass(signals,
-				      outcome.on_trial ? TRIAL_WAIT_MS : next_wait_ms(agent, unsynced),
+				      outcome.on_trial ? TRIAL_WAIT_MS
+						       : next_wait_ms(agent, unsynced),
 				      err);
 	}
 	return go_on;

@@ -1,6 +1,6 @@
 /*
  * The agent of one node: its configuration, what it remembers, and the loop around one pass
- *(reconciler/pass.h).
+ * (reconciler/pass.h).
  *
  *	CLEANUP(agent_release) struct agent agent = AGENT_INIT;
  *	if (agent_open(&agent, &options, err) < 0) …

@@ -31,8 +31,26 @@ static int write_certificate(struct file_batch *batch, const struct out_file *fi
 	return failed;
 }
 
-static int write_file(struct file_batch *batch, const struct out_file *file, struct err *err)
+/* One that is there stays, unless it is what was found amiss. */
+static int keep_certificate(const struct apply *a, const struct action *action, struct err *err)
 {
+	struct stat st;
+	int there = file_stat_in(a->root->fd, action->what, &st, err);
+
+	if (there <= 0)
+		return there;
+	return action->kind != ACTION_RESTORE && S_ISREG(st.st_mode) &&
+	       (st.st_mode & 07777) == action->file->mode;
+}
+
+static int write_file(const struct apply *a, struct file_batch *batch, const struct action *action,
+		      struct err *err)
+{
+	const struct out_file *file = action->file;
+	int keep = file->certificate ? keep_certificate(a, action, err) : 0;
+
+	if (keep)
+		return keep < 0 ? -1 : 0;
 	if (file->certificate)
 		return write_certificate(batch, file, err);
 	return file_batch_add(batch, file->path, file->data, file->len, file->mode, err);
@@ -130,10 +148,22 @@ static int stage_files(const struct apply *a, struct file_batch *batch, struct e
 		const struct action *action = &a->plan->v[i];
 
 		if (action->file &&
-		    (clear_folders(a, action, err) < 0 || write_file(batch, action->file, err) < 0))
+		    (clear_folders(a, action, err) < 0 || write_file(a, batch, action, err) < 0))
 			return -1;
 	}
 	return file_batch_sync(batch, err);
+}
+
+/* A folder of somebody else's is left alone: the commit that wants its place cannot have it. */
+static int check_the_way(const struct root *root, const struct action *action, struct err *err)
+{
+	struct stat st;
+	int there = action->file ? file_stat_in(root->fd, action->what, &st, err) : 0;
+
+	if (there <= 0 || !S_ISDIR(st.st_mode))
+		return there < 0 ? -1 : 0;
+	return err_set(err, ERR_APPLY, "'%s' is a folder that dynia did not make: move it away",
+		       action->what);
 }
 
 /* What goes makes room first: where it was a folder, there may be a file now. */
@@ -142,7 +172,8 @@ static int change_files(const struct apply *a, struct file_batch *batch, struct 
 	if (remove_files(a, err) < 0)
 		return -1;
 	for (size_t i = 0; i < a->plan->n; i++)
-		if (clear_the_way(a->root, &a->plan->v[i], err) < 0)
+		if (clear_the_way(a->root, &a->plan->v[i], err) < 0 ||
+		    check_the_way(a->root, &a->plan->v[i], err) < 0)
 			return -1;
 	return file_batch_publish(batch, err);
 }
@@ -229,6 +260,14 @@ static json_t *generation_to_json(int64_t generation, const char *revision, int6
 			 "revision", revision, "at", at, "changes", changes);
 }
 
+/* A kill in the middle of file_replace_in(). */
+static bool is_leftover(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(FILE_TMP_SUFFIX);
+
+	return len > suffix && strcmp(name + len - suffix, FILE_TMP_SUFFIX) == 0;
+}
+
 static int prune_generations(const struct root *root, int64_t newest, struct err *err)
 {
 	AUTO_CLOSE int fd =
@@ -246,7 +285,8 @@ static int prune_generations(const struct root *root, int64_t newest, struct err
 		char *end;
 		int64_t n = strtoll(entry->d_name, &end, 10);
 
-		if (n > 0 && n <= newest - GENERATIONS_KEEP && strcmp(end, ".json") == 0)
+		if (is_leftover(entry->d_name) ||
+		    (n > 0 && n <= newest - GENERATIONS_KEEP && strcmp(end, ".json") == 0))
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	closedir(dir);

@@ -43,18 +43,20 @@ static int load_spec(struct agent *agent, const char *revision, struct spec **re
 /* All of them go to the log; the first stands for them in the status. */
 static int refuse(struct diags *diags, struct err *err)
 {
-	const struct diag *first;
+	CLEANUP(strbuf_release) struct strbuf first = STRBUF_INIT;
 
 	diags_sort(diags);
-	for (size_t i = 0; i < diags->n && i < DIAGS_LOGGED_MAX; i++)
-		log_error("%s:%u:%u: %s", diags->v[i].path, diags->v[i].line, diags->v[i].column,
-			  diags->v[i].msg);
-	first = &diags->v[0];
+	for (size_t i = 0; i < diags->n && i < DIAGS_LOGGED_MAX; i++) {
+		CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+
+		diag_text(&diags->v[i], &line);
+		log_error("%s", line.buf);
+	}
+	diag_text(&diags->v[0], &first);
 	if (diags->n == 1)
-		return err_set(err, ERR_CONFIG, "%s:%u:%u: %s", first->path, first->line,
-			       first->column, first->msg);
-	return err_set(err, ERR_CONFIG, "%s:%u:%u: %s (and %zu more: run dynia validate)",
-		       first->path, first->line, first->column, first->msg, diags->n - 1);
+		return err_set(err, ERR_CONFIG, "%s", first.buf);
+	return err_set(err, ERR_CONFIG, "%s (and %zu more: run dynia validate)", first.buf,
+		       diags->n - 1);
 }
 
 /* What this version renders, plans and checks, but does not run. */

@@ -33,10 +33,10 @@ void candidate_release(struct candidate *c);
 /* Loads and renders. ERR_CONFIG: this commit cannot be had here, whoever tries. */
 int candidate_load(struct candidate *c, struct agent *agent, const char *revision, struct err *err);
 bool candidate_needs_peers(const struct candidate *c);
-int candidate_render(struct candidate *c, const struct node_facts *facts, struct err *err);
+int candidate_render(struct candidate *c, const struct node_facts *nf, struct err *err);
 /* Fills the plan: files, then programs. */
 int candidate_plan(struct candidate *c, struct agent *agent, const struct ground *ground,
-		   const struct node_facts *facts, struct err *err);
+		   const struct node_facts *nf, struct err *err);
 
 /* Do HAProxy and Caddy run with these configurations? For a pass that has nothing else to do. */
 bool programs_are_right(const struct root *root, const struct watch *watch);

@@ -113,8 +113,12 @@ static int refused(const struct checker *checker, const struct process_spec *spe
 {
 	char *line = strstr(res->errout.buf, checker->mark);
 
-	if (!line)
-		return process_failed(spec, res, err);
+	/* It did not say what is wrong with the configuration: it failed itself, and may not the next time. */
+	if (!line) {
+		process_failed(spec, res, err);
+		err->code = ERR_SYSTEM;
+		return -1;
+	}
 	line[strcspn(line, "\n")] = '\0';
 	return err_set(err, ERR_CHECK, "%s refuses the configuration: %s", spec->argv[0], line);
 }

@@ -37,8 +37,10 @@ static int merge_journal(struct pass *p, struct err *err)
 	 * anyway. */
 	p->unfinished = NULL;
 	if (there != 0)
-		p->unfinished = pool_printf(p->pool, "the apply of %.7s was cut off",
-					    journal.revision[0] ? journal.revision : "a commit");
+		p->unfinished = journal.revision[0]
+					? pool_printf(p->pool, "the apply of %.7s was cut off",
+						      journal.revision)
+					: "an apply was cut off";
 	for (size_t i = 0; i < journal.n; i++) {
 		struct index_entry claim = journal.v[i];
 		const struct index known = {.v = agent->index.v, .n = n_known};
@@ -55,7 +57,8 @@ static int merge_journal(struct pass *p, struct err *err)
 	return 0;
 }
 
-/* It only saves the next pass a second look: a disk that takes no writes must not keep this one from its repairs. */
+/* It only saves the next pass a second look: a disk that takes no writes must not keep this one
+ * from its repairs. */
 static void save_refreshed_index(const struct agent *agent)
 {
 	struct err err = {0};
@@ -260,16 +263,15 @@ void reject(struct pass *p, const char *revision, const struct err *why)
 int fall_back(struct pass *p, const char *to, struct candidate *c, struct err *err)
 {
 	struct agent *agent = p->agent;
+	const char *why = agent->state.rejected.message;
 	char revision[GIT_OID_HEX];
 
 	memcpy(revision, to, GIT_OID_HEX);
 	if (step_look_at_disk(p, err) < 0)
 		return -1;
 	if (p->unfinished)
-		p->unfinished =
-			pool_printf(p->pool, "%.7s is taken back: %s", p->tip,
-				    agent->state.rejected.message ? agent->state.rejected.message
-								  : "it could not be applied");
+		p->unfinished = pool_printf(p->pool, "%.7s is taken back: %s", p->tip,
+					    why && *why ? why : "it could not be applied");
 	if (is_there(p, revision))
 		return 0;
 	p->applied = NULL;
@@ -314,4 +316,3 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err)
 		log_error("back to %.7s: %s", state->revision, fallback.msg);
 	return -1;
 }
-

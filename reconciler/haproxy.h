@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/hash.h"
 
-/* The worker that answers, and the digest that its configuration carries (CONFIG_VARIABLE); "" where it carries none.
- * ERR_NETWORK: nobody answers. */
+/* The worker that answers, and the digest that its configuration carries (CONFIG_VARIABLE); ""
+ * where it carries none. ERR_NETWORK: nobody answers. */
 int haproxy_loaded(const char *socket, char ret_digest[SHA256_HEX_SIZE], pid_t *ret_worker,
 		   struct err *err);
 /* How many reloads the master failed since its last good one; 2.6 says it in `show proc` only. */

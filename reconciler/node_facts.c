@@ -112,9 +112,29 @@ void machine_look(struct pool *pool, struct machine *ret)
 
 /* --- the others ---------------------------------------------------------------------- */
 
+/* A stranger's word: no address that is this machine's own, nobody's or everybody's (RFC 6890). */
 static const char *address_or_null(const char *text)
 {
-	return text && is_address(text) ? text : NULL;
+	static const char *const special[] = {
+		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
+		"::/127",    "fe80::/10",   "ff00::/8",
+	};
+
+	if (!text || !is_address(text))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+		if (cidr_has(special[i], text))
+			return NULL;
+	return text;
+}
+
+/* The first that claims an address has it: a second one would take its requests. */
+static bool is_taken(const struct peer_fact *peers, size_t n, const char *address)
+{
+	for (size_t i = 0; i < n; i++)
+		if (peers[i].address && strcmp(peers[i].address, address) == 0)
+			return true;
+	return false;
 }
 
 int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct peer_fact **ret,
@@ -129,15 +149,18 @@ int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct 
 	for (size_t i = 0; i < entries.n; i++) {
 		struct node_status status;
 		struct err ignored;
-		const char *json;
+		const char *json, *address;
 		size_t len;
 
 		if (status_ref_read(m, entries.v[i].oid, pool, &json, &len, &ignored) < 0 ||
 		    status_from_json(json, len, pool, &status, &ignored) < 0)
 			continue;
+		address = address_or_null(status.address);
+		if (address && is_taken(*ret, *ret_n, address))
+			address = NULL;
 		(*ret)[(*ret_n)++] = (struct peer_fact) {
 			.name = entries.v[i].node,
-			.address = address_or_null(status.address),
+			.address = address,
 			.public_address = address_or_null(status.public_address),
 		};
 	}
@@ -169,11 +192,18 @@ static bool has_ipv6(void)
 static void put_own_address(struct node_facts *nf, const char *node, struct pool *pool)
 {
 	struct peer_fact *all = pool_calloc(pool, nf->n_peers + 1, sizeof(*all));
+	const char *own = nf->machine.address;
 	size_t n = 0;
 
-	for (size_t i = 0; i < nf->n_peers; i++)
-		if (strcmp(nf->peers[i].name, node) != 0)
-			all[n++] = nf->peers[i];
+	for (size_t i = 0; i < nf->n_peers; i++) {
+		struct peer_fact peer = nf->peers[i];
+
+		if (strcmp(peer.name, node) == 0)
+			continue;
+		if (peer.address && own && strcmp(peer.address, own) == 0)
+			peer.address = NULL;
+		all[n++] = peer;
+	}
 	all[n++] = (struct peer_fact) {.name = node, .address = nf->machine.address};
 	nf->peers = all;
 	nf->n_peers = n;

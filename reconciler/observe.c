@@ -27,8 +27,9 @@ static void build_url(const struct endpoints *at, const struct watched_service *
 }
 
 /* 0 where it answers 2xx or 3xx; else -1 and why. */
-static int ask(const struct endpoints *at, const struct watched_service *s, struct err *err)
+static int ask(const struct watch *watch, const struct watched_service *s, struct err *err)
 {
+	const struct endpoints *at = &watch->at;
 	CLEANUP(strbuf_release) struct strbuf url = STRBUF_INIT;
 	CLEANUP(strbuf_release) struct strbuf connect_to = STRBUF_INIT;
 	CLEANUP(http_reply_release) struct http_reply reply = HTTP_REPLY_INIT;
@@ -40,6 +41,8 @@ static int ask(const struct endpoints *at, const struct watched_service *s, stru
 		.timeout_ms = (int)s->timeout_ms,
 		.reply_limit = REPLY_MAX,
 		.insecure = true,
+		.source_address = at->probe_from,
+		.proxy_header = watch->proxy_header,
 	};
 	if (http_do(&req, &reply, err) < 0)
 		return -1;
@@ -48,13 +51,13 @@ static int ask(const struct endpoints *at, const struct watched_service *s, stru
 	return err_set(err, ERR_HEALTH, "%s answers %ld", s->path, reply.status);
 }
 
-static void probe_service(const struct endpoints *at, const struct watched_service *s,
+static void probe_service(const struct watch *watch, const struct watched_service *s,
 			  struct probe *probe, int64_t running_for_ms)
 {
 	struct err err = {0};
 
 	probe->due_ms = clock_ms() + s->interval_ms;
-	if (ask(at, s, &err) == 0) {
+	if (ask(watch, s, &err) == 0) {
 		probe->failures = 0;
 		probe->was_healthy = true;
 		probe->health = "healthy";
@@ -76,14 +79,14 @@ static void probe_service(const struct endpoints *at, const struct watched_servi
 }
 
 /* Without a path of its own a service is as healthy as the Caddy that serves it. */
-static void look_at_service(const struct endpoints *at, const struct watched_service *s,
+static void look_at_service(const struct watch *watch, const struct watched_service *s,
 			    struct probe *probe, const char *caddy_health, int64_t running_for_ms)
 {
 	if (!s->path) {
 		probe->health = caddy_health;
 		probe->message[0] = '\0';
 	} else if (!probe->health || clock_ms() >= probe->due_ms) {
-		probe_service(at, s, probe, running_for_ms);
+		probe_service(watch, s, probe, running_for_ms);
 	}
 }
 
@@ -125,7 +128,7 @@ int observe_node(const struct root *root, const struct runtime_ops *ops, const s
 	if (look_at_programs(&rt, ops, watch, ret, err) < 0)
 		return -1;
 	for (size_t i = 0; i < watch->n_services; i++)
-		look_at_service(&watch->at, &watch->services[i], &probes[i], ret->caddy_health,
+		look_at_service(watch, &watch->services[i], &probes[i], ret->caddy_health,
 				running_for_ms);
 	return 0;
 }

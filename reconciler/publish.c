@@ -101,4 +101,3 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		return err_wrap(err, "push the status");
 	return 0;
 }
-

@@ -59,7 +59,8 @@ static void set_valid(struct condition_list *list, const struct agent *agent, co
 	const struct rejection *r = &agent->state.rejected;
 
 	if (!desired)
-		set_condition(list, "Valid", "Unknown", "NoRevision", "no commit has been seen yet");
+		set_condition(list, "Valid", "Unknown", "NoRevision",
+			      "no commit has been seen yet");
 	else if (is_rejected(agent, desired) && !was_tried(r))
 		set_condition(list, "Valid", "False", err_code_reason(r->code), r->message);
 	else
@@ -133,7 +134,8 @@ static void set_ready(struct condition_list *list, const struct findings *found)
 
 #define ON_TRIAL "WaitsForHealth"
 
-/* Stalled: nothing will change until somebody acts. Reconciling: the next pass goes on by itself. */
+/* Stalled: nothing will change until somebody acts. Reconciling: the next pass goes on by itself.
+ */
 static void set_progress(struct condition_list *list, const struct agent *agent,
 			 const struct findings *found)
 {
@@ -316,10 +318,10 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 	add_drift(agent, found->applied, now_s, pool, ret);
 	add_causes(agent, found->applied, pool, ret);
 	add_conditions(agent, found, now_s, pool, ret);
-	ret->last_good = found->proved || (!state->trial.revision[0] &&
-					   condition_is(ret, "Healthy", "True"))
-				 ? revision
-				 : state->status.last_good;
+	ret->last_good =
+		found->proved || (!state->trial.revision[0] && condition_is(ret, "Healthy", "True"))
+			? revision
+			: state->status.last_good;
 }
 
 static bool is_on_trial(const struct node_status *s)
@@ -338,8 +340,7 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 		return pool_printf(pool, "%s: refuses %.7s: %s", s->node, s->quarantined,
 				   ready->message);
 	if (s->applied && is_on_trial(s))
-		return pool_printf(pool, "%s: tries %.7s: %s", s->node, s->applied,
-				   ready->message);
+		return pool_printf(pool, "%s: tries %.7s: %s", s->node, s->applied, ready->message);
 	if (!s->applied)
 		return pool_printf(pool, "%s: nothing is applied: %s", s->node, ready->message);
 	if (strcmp(ready->status, "True") == 0)

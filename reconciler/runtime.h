@@ -1,6 +1,6 @@
 /*
  * How HAProxy and Caddy are run: one row of a table for each `ingress.runtime`. A row starts,
- *reloads, stops and looks at a program; what is wanted, and why, is the plan's business.
+ * reloads, stops and looks at a program; what is wanted, and why, is the plan's business.
  *
  *	const struct runtime_ops *ops = runtime_find(cluster->ingress.runtime, err);
  *	ops->observe(&rt, PROGRAM_CADDY, &state, err);
@@ -28,6 +28,7 @@ struct endpoints {
 	const char *caddy_data;
 	const char *caddy_health; /* URL */
 	const char *ingress_host; /* the address that the public side is met at on this node */
+	const char *probe_from;   /* the address that probes come from: this node's own programs' */
 	int64_t ingress_port;
 	bool ingress_tls;
 };

@@ -5,13 +5,17 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/process.h"
 #include "base/strvec.h"
+#include "base/unixsock.h"
 #include "reconciler/caddy.h"
 #include "reconciler/haproxy.h"
 #include "reconciler/runtime.h"
@@ -27,6 +31,7 @@
 struct process_row {
 	const char *name;
 	const char *pid_path;
+	size_t control; /* where in struct endpoints the path of its control socket is */
 	const char *log_name;
 	int stop_signal;
 	void (*argv)(const struct runtime_context *rt, struct strvec *argv);
@@ -74,8 +79,8 @@ static void caddy_env(const struct runtime_context *rt, struct strvec *env)
 	strvec_pushf(env, "XDG_CONFIG_HOME=%s", rt->at->caddy_data);
 }
 
-static int haproxy_loaded_here(const struct runtime_context *rt, pid_t master, char ret_digest[SHA256_HEX_SIZE],
-			       struct err *err)
+static int haproxy_loaded_here(const struct runtime_context *rt, pid_t master,
+			       char ret_digest[SHA256_HEX_SIZE], struct err *err)
 {
 	pid_t worker;
 
@@ -86,8 +91,8 @@ static int haproxy_loaded_here(const struct runtime_context *rt, pid_t master, c
 	return err_set(err, ERR_NETWORK, "a worker of an earlier haproxy answers");
 }
 
-static int caddy_loaded_here(const struct runtime_context *rt, pid_t pid, char ret_digest[SHA256_HEX_SIZE],
-			     struct err *err)
+static int caddy_loaded_here(const struct runtime_context *rt, pid_t pid,
+			     char ret_digest[SHA256_HEX_SIZE], struct err *err)
 {
 	(void)pid;
 	return caddy_loaded(rt->at->caddy_health, ret_digest, err);
@@ -119,7 +124,8 @@ static int haproxy_reload(const struct runtime_context *rt, pid_t pid, const cha
 
 	if (count_failed_reloads(rt->at->haproxy_master, deadline, &before, err) < 0)
 		return -1;
-	/* The configuration may be the one that it had: only another worker says that it was loaded. */
+	/* The configuration may be the one that it had: only another worker says that it was
+	 * loaded. */
 	if (haproxy_loaded(rt->at->haproxy_socket, loaded, &old_worker, &ignored) < 0)
 		old_worker = 0;
 	if (kill(pid, SIGUSR2) < 0)
@@ -151,13 +157,50 @@ static int caddy_reload(const struct runtime_context *rt, pid_t pid, const char 
 }
 
 static const struct process_row rows[PROGRAM_COUNT] = {
-	[PROGRAM_HAPROXY] = {"haproxy", "/run/dynia/haproxy.pid", "haproxy.log", SIGUSR1,
+	[PROGRAM_HAPROXY] = {"haproxy", "/run/dynia/haproxy.pid",
+			     offsetof(struct endpoints, haproxy_master), "haproxy.log", SIGUSR1,
 			     haproxy_argv, haproxy_env, haproxy_loaded_here, haproxy_reload, true},
-	[PROGRAM_CADDY] = {"caddy", "/run/dynia/caddy.pid", "caddy-output.log", SIGTERM, caddy_argv,
-			   caddy_env, caddy_loaded_here, caddy_reload, false},
+	[PROGRAM_CADDY] = {"caddy", "/run/dynia/caddy.pid",
+			   offsetof(struct endpoints, caddy_socket), "caddy-output.log", SIGTERM,
+			   caddy_argv, caddy_env, caddy_loaded_here, caddy_reload, false},
 };
 
 /* --- what they share ----------------------------------------------------------------- */
+
+static const char *control_socket(const struct runtime_context *rt, const struct process_row *row)
+{
+	return *(const char *const *)((const char *)rt->at + row->control);
+}
+
+/* Whoever listens on the control socket is the program, whatever the pid file says; while HAProxy's master re-executes
+ * itself nobody does, and the file has to do. */
+static pid_t find_program(const struct runtime_context *rt, const struct process_row *row)
+{
+	pid_t pid = unixsock_peer(control_socket(rt, row));
+
+	if (pid <= 0 || !process_is(pid, row->name))
+		pid = process_find_daemon(rt->root->fd, row->pid_path);
+	return pid > 0 && process_is(pid, row->name) ? pid : 0;
+}
+
+/* A pid file that was lost, or says something else, is written anew for the program that was found without it. */
+static int adopt(const struct runtime_context *rt, const struct process_row *row, pid_t pid,
+		 struct err *err)
+{
+	const char *line;
+
+	if (process_find_daemon(rt->root->fd, row->pid_path) == pid)
+		return 0;
+	line = pool_printf(rt->pool, "%ld %llu\n", (long)pid, process_start_time(pid));
+	return file_replace_in(rt->root->fd, row->pid_path, line, strlen(line), 0644, err);
+}
+
+static bool has_control_socket(const struct runtime_context *rt, const struct process_row *row)
+{
+	struct stat st;
+
+	return stat(control_socket(rt, row), &st) == 0 && S_ISSOCK(st.st_mode);
+}
 
 static int process_observe(const struct runtime_context *rt, enum program program,
 			   struct program_state *ret, struct err *err)
@@ -167,9 +210,11 @@ static int process_observe(const struct runtime_context *rt, enum program progra
 
 	(void)err;
 	memset(ret, 0, sizeof(*ret));
-	ret->pid = process_find_daemon(rt->root->fd, row->pid_path);
+	ret->pid = find_program(rt, row);
 	ret->running = ret->pid > 0;
-	ret->answers = ret->running && row->loaded(rt, ret->pid, ret->config, &ignored) == 0;
+	/* Without the socket it could not be reloaded. */
+	ret->answers = ret->running && has_control_socket(rt, row) &&
+		       row->loaded(rt, ret->pid, ret->config, &ignored) == 0;
 	return 0;
 }
 
@@ -235,14 +280,23 @@ static int wait_until_ready(const struct runtime_context *rt, const struct proce
 	return did_not_work(row, log_fd, log_from, "does not answer", err);
 }
 
+/* More than one can be left of a program where its pid file and its socket were removed. */
+#define LEFT_BEHIND_MAX 16
+
 static int process_stop_program(const struct runtime_context *rt, enum program program,
 				struct err *err)
 {
 	const struct process_row *row = &rows[program];
-	pid_t pid = process_find_daemon(rt->root->fd, row->pid_path);
+	const char *file = program == PROGRAM_HAPROXY ? rt->at->haproxy_file : rt->at->caddy_file;
+	pid_t pid = find_program(rt, row);
 
-	if (pid && process_stop(pid, row->stop_signal, STOP_TIMEOUT_MS, err) < 0)
-		return err_wrap(err, "stop %s", row->name);
+	if (!pid)
+		pid = process_find_command(row->name, file);
+	for (int i = 0; pid && i < LEFT_BEHIND_MAX; i++) {
+		if (process_stop(pid, row->stop_signal, STOP_TIMEOUT_MS, err) < 0)
+			return err_wrap(err, "stop %s", row->name);
+		pid = process_find_command(row->name, file);
+	}
 	return file_remove_in(rt->root->fd, row->pid_path, err);
 }
 
@@ -282,8 +336,11 @@ static int process_start(const struct runtime_context *rt, enum program program,
 	if (process_stop_program(rt, program, err) < 0 || make_folders(rt, err) < 0)
 		return -1;
 	log_fd = open_log(rt, row->log_name, err);
-	if (log_fd < 0)
-		return -1;
+	if (log_fd < 0) {
+		/* Serving without a log is better than not serving. */
+		log_warn("%s: %s starts without a log", err->msg, row->name);
+		log_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	}
 	log_from = lseek(log_fd, 0, SEEK_END);
 	row->argv(rt, &argv);
 	row->env(rt, &env);
@@ -303,12 +360,14 @@ static int process_reload(const struct runtime_context *rt, enum program program
 			  const char *config, struct err *err)
 {
 	const struct process_row *row = &rows[program];
-	pid_t pid = process_find_daemon(rt->root->fd, row->pid_path);
+	pid_t pid = find_program(rt, row);
 	AUTO_CLOSE int log_fd = -1;
 	off_t log_from;
 
 	if (!pid)
 		return err_set(err, ERR_APPLY, "%s ended before it could be reloaded", row->name);
+	if (adopt(rt, row, pid, err) < 0)
+		return -1;
 	log_fd = open_log(rt, row->log_name, err);
 	if (log_fd < 0)
 		return -1;

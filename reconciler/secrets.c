@@ -31,6 +31,7 @@ int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
 	CLEANUP(diags_release) struct diags diags = DIAGS_INIT;
+	CLEANUP(strbuf_release) struct strbuf first = STRBUF_INIT;
 	AUTO_CLOSE int fd = -1;
 	int there = file_stat_in(root->fd, PATH_SECRETS, NULL, err);
 
@@ -44,9 +45,10 @@ int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret
 		return -1;
 	/* The parser borrows from nothing: what it keeps is in the pool. */
 	ret->pairs = secrets_load(PATH_SECRETS, text.buf, text.len, pool, &diags);
-	if (diags.n)
-		return err_set(err, ERR_CONFIG, "%s:%u:%u: %s", diags.v[0].path, diags.v[0].line,
-			       diags.v[0].column, diags.v[0].msg);
+	if (diags.n) {
+		diag_text(&diags.v[0], &first);
+		return err_set(err, ERR_CONFIG, "%s", first.buf);
+	}
 	sha256_hex(text.buf, text.len, ret->digest);
 	explicit_bzero(text.buf, text.len);
 	return 0;

@@ -20,7 +20,8 @@ struct secrets {
 /* In the pool. A file that others may read, or that belongs to somebody else, is refused
  * (ERR_CONFIG). */
 int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret, struct err *err);
-/* Puts "(secret NAME)" in the place of each value that a message holds: a program may quote the line it cannot read. */
+/* Puts "(secret NAME)" in the place of each value that a message holds: a program may quote the
+ * line it cannot read. */
 void secrets_mask(const struct secrets *secrets, struct err *err);
 /* For struct facts: arg is a struct secrets. */
 const char *secrets_lookup(void *arg, const char *name);

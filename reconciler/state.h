@@ -28,8 +28,8 @@ struct rejection {
 struct trial {
 	char revision[GIT_OID_HEX]; /* "" where there is none */
 	char back_to[GIT_OID_HEX];  /* the last good one, "" where there is none */
-	int64_t until_s;	    /* wall clock */
-	const char **excused;	    /* services that were ill before */
+	int64_t until_s;            /* wall clock */
+	const char **excused;       /* services that were ill before */
 	size_t n_excused;
 };
 

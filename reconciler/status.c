@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "gitsync/text.h"
 
 #define STATUS_VERSION 1
 
@@ -133,14 +134,9 @@ json_t *status_to_json(const struct node_status *s)
 
 /* --- reading ------------------------------------------------------------------------- */
 
-/* Masked after it is cut: a character that was cut in two would not go into JSON again. */
 static const char *clean(const char *text, struct pool *pool)
 {
-	size_t len = strlen(text);
-	char *copy = pool_memdup(pool, text, len < STATUS_TEXT_MAX ? len : STATUS_TEXT_MAX);
-
-	str_mask_controls(copy);
-	return copy;
+	return text_line(pool, text, STATUS_TEXT_MAX);
 }
 
 static const char *take_text(const json_t *object, const char *key, struct pool *pool,
@@ -342,7 +338,8 @@ const char *status_health(const struct node_status *status)
 {
 	if (condition_is(status, "Ready", "True"))
 		return "healthy";
-	if (!status->applied || is_failed(status->caddy_health) || is_failed(status->haproxy_health))
+	if (!status->applied || is_failed(status->caddy_health) ||
+	    is_failed(status->haproxy_health))
 		return "failed";
 	return status_condition(status, "Ready") ? "degraded" : "unknown";
 }

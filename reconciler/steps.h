@@ -1,5 +1,6 @@
 /*
- * The steps of one pass, and what they hand to one another. Only the files of the steps and pass.c include this.
+ * The steps of one pass, and what they hand to one another. Only the files of the steps and pass.c
+ * include this.
  */
 #ifndef RECONCILER_STEPS_H
 #define RECONCILER_STEPS_H
@@ -31,8 +32,8 @@ struct pass {
 	bool dirty;  /* the state is another one than the file's */
 };
 
-/* sync.c: polls, and fetches where there is something new. No answer is in p->synced and no error: the node goes on with
- * what it has. */
+/* sync.c: polls, and fetches where there is something new. No answer is in p->synced and no error:
+ * the node goes on with what it has. */
 void step_sync(struct pass *p);
 /* sync.c: pushes the own status ref where the server's is another one. */
 int push_status(struct pass *p, struct err *err);
@@ -46,7 +47,7 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err);
 /* converge.c: this commit is not tried again until the branch or the inputs change. */
 void reject(struct pass *p, const char *revision, const struct err *why);
 /* converge.c: to a revision that was there before. */
-int fall_back(struct pass *p, const char *revision, struct candidate *c, struct err *err);
+int fall_back(struct pass *p, const char *to, struct candidate *c, struct err *err);
 
 /* trial.c: asks the programs and the services. */
 void step_observe(struct pass *p);

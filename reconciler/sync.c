@@ -108,4 +108,3 @@ int push_status(struct pass *p, struct err *err)
 		return 0;
 	return remote_push(agent->mirror, &remote, own, err);
 }
-

@@ -107,7 +107,8 @@ static int take_back(struct pass *p, const char *why, struct candidate *c, struc
 	trial_end(p);
 	err_set(err, ERR_HEALTH, "%.7s did not become healthy in time: %s", trial.revision, why);
 	if (!trial.back_to[0])
-		return err_set(err, ERR_HEALTH, "%s, and there is no earlier commit to go back to", why);
+		return err_set(err, ERR_HEALTH, "%s, and there is no earlier commit to go back to",
+			       why);
 	log_error("%s: back to %.7s", err->msg, trial.back_to);
 	reject(p, trial.revision, err);
 	if (fall_back(p, trial.back_to, c, &fallback) < 0)

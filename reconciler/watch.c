@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/parse.h"
 #include "render/layout.h"
 
 /* Ports and paths follow from the cluster; the address is where this node's own programs meet. */
@@ -24,9 +25,20 @@ static void fill_endpoints(const struct cluster *cluster, const struct node *nod
 		.caddy_health = pool_printf(pool, "http://%s:%d%s", loopback, (int)in->caddy_port,
 					    HEALTH_PATH),
 		.ingress_host = bind ? bind : loopback,
+		.probe_from = pool_strdup(pool, loopback),
 		.ingress_tls = in->tls.mode != TLS_OFF,
 		.ingress_port = in->tls.mode == TLS_OFF ? in->http_port : in->https_port,
 	};
+}
+
+/* HAProxy expects the header from the prefixes of `proxies`, and this node may be in one. */
+static bool wants_proxy_header(const struct ingress *in, const char *address)
+{
+	for (size_t i = 0; i < in->proxies.n; i++)
+		if (in->client_address == CLIENT_PROXY_PROTOCOL &&
+		    cidr_has(in->proxies.v[i], address))
+			return true;
+	return false;
 }
 
 /* A name that the service answers to; under a wildcard any will do. */
@@ -44,6 +56,7 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 {
 	memset(ret, 0, sizeof(*ret));
 	fill_endpoints(cluster, node, facts, pool, &ret->at);
+	ret->proxy_header = wants_proxy_header(&cluster->ingress, ret->at.probe_from);
 	ret->address = node->address ? pool_strdup(pool, node->address) : NULL;
 	ret->public_address = node->public_address ? pool_strdup(pool, node->public_address) : NULL;
 	memcpy(ret->haproxy_config, set->haproxy_config, sizeof(ret->haproxy_config));
@@ -80,6 +93,7 @@ static const struct {
 	{"caddy_data", offsetof(struct endpoints, caddy_data)},
 	{"caddy_health", offsetof(struct endpoints, caddy_health)},
 	{"ingress_host", offsetof(struct endpoints, ingress_host)},
+	{"probe_from", offsetof(struct endpoints, probe_from)},
 };
 
 #define N_ENDPOINT_TEXTS (sizeof(endpoint_texts) / sizeof(endpoint_texts[0]))
@@ -99,6 +113,7 @@ json_t *watch_to_json(const struct watch *watch)
 				   "public_address", watch->public_address);
 	json_t *services = json_array();
 
+	json_object_set_new(object, "proxy_header", json_boolean(watch->proxy_header));
 	for (size_t i = 0; i < N_ENDPOINT_TEXTS; i++)
 		json_object_set_new(object, endpoint_texts[i].key,
 				    json_string(*endpoint_text(&at, i)));
@@ -158,6 +173,7 @@ bool watch_from_json(const json_t *object, struct pool *pool, struct watch *ret)
 			return false;
 	}
 	ret->at.runtime = runtime;
+	ret->proxy_header = json_is_true(json_object_get(object, "proxy_header"));
 	ret->address = copy_or_null(pool, json_object_get(object, "address"));
 	ret->public_address = copy_or_null(pool, json_object_get(object, "public_address"));
 	ret->at.ingress_port = (int64_t)json_integer_value(json_object_get(object, "ingress_port"));

@@ -29,6 +29,7 @@ struct watch {
 	struct endpoints at;
 	const char *address; /* this node's, by cluster.yaml; NULL: found by the node itself */
 	const char *public_address;
+	bool proxy_header;                    /* the ingress wants a PROXY header from here */
 	char haproxy_config[SHA256_HEX_SIZE]; /* "": the cluster has no HAProxy */
 	char caddy_config[SHA256_HEX_SIZE];
 	struct watched_service *services;

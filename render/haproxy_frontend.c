@@ -150,7 +150,9 @@ static void put_rate_limit(struct haproxy *h)
 	conf_comment(w, "by client; an ipv6 table holds both families");
 	conf_line(w, "stick-table type ipv6 size 100k expire %lldms store http_req_rate(%lldms)",
 		  window * 6, window);
-	conf_line(w, "http-request track-sc0 src");
+	/* This node's agent asks from the address that its own programs meet at. */
+	conf_line(w, "http-request track-sc0 src unless { src %s }",
+		  facts_loopback(h->in->facts, h->in->node));
 	conf_line(w, "http-request deny deny_status 429 if { sc_http_req_rate(0) gt %lld }",
 		  (long long)limit->requests);
 }

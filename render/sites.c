@@ -1,4 +1,5 @@
-/* The files of static services, and the bodies of placeholders that are several lines long, as Caddy serves them. */
+/* The files of static services, and the bodies of placeholders that are several lines long, as
+ * Caddy serves them. */
 #include <string.h>
 
 #include "render/layout.h"

@@ -7,13 +7,13 @@
  *	conf_close(w);
  *
  * The format is a literal. Every %s is one whole word of the language, set off by white space, and
- *is quoted where it must be; what the language cannot represent is refused: the writer keeps the
- *first such error, and conf_finish() returns it. %d, %u, %zu, %ld, %lld and %% are there for
- *numbers and a percent sign; nothing else is. There is no way to write a string raw.
+ * is quoted where it must be; what the language cannot represent is refused: the writer keeps the
+ * first such error, and conf_finish() returns it. %d, %u, %zu, %ld, %lld and %% are there for
+ * numbers and a percent sign; nothing else is. There is no way to write a string raw.
  *
  * A dialect is an indent, a brace style and a quote function; `../shared/design/rendering.md` says
- *how each language treats a word, found by trying, and tests/e2e/test_quoting.py sends words
- *through the real parsers.
+ * how each language treats a word, found by trying, and tests/e2e/test_quoting.py sends words
+ * through the real parsers.
  */
 #ifndef RENDER_WRITER_H
 #define RENDER_WRITER_H

@@ -1,6 +1,6 @@
 /*
  * YAML output through libyaml's emitter: keys and structure come from the caller, every user string
- *goes out double-quoted, with `$` doubled for Compose.
+ * goes out double-quoted, with `$` doubled for Compose.
  *
  *	yaml_map_begin(&y, "services");
  *	yaml_string(&y, "image", service->image);

@@ -1,7 +1,7 @@
 /*
- * What one file cannot see: a host claimed twice, ports that collide, nodes that do not exist, options that
- * exclude one another. One rule is one function and one row of a table in check.c; every rule has a case
- * in tests/cases/invalid.
+ * What one file cannot see: a host claimed twice, ports that collide, nodes that do not exist,
+ * options that exclude one another. One rule is one function and one row of a table in check.c;
+ * every rule has a case in tests/cases/invalid.
  */
 #ifndef SPEC_CHECK_H
 #define SPEC_CHECK_H

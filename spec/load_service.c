@@ -311,9 +311,6 @@ static void resolve_compose(struct service *service, struct pool *pool, struct d
 	service->entry = entry;
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- */
-
 static void check_hosts(const struct service *service, struct diags *diags)
 {
 	if (service->is_default || service->hosts.n > 0)

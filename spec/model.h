@@ -1,6 +1,7 @@
 /*
- * What a repository says, as C structs: filled by the tables (spec/tables.h), checked across files by
- * spec/check.h, read by render/ and the reconciler. Everything hangs in the pool of one struct spec.
+ * What a repository says, as C structs: filled by the tables (spec/tables.h), checked across files
+ * by spec/check.h, read by render/ and the reconciler. Everything hangs in the pool of one struct
+ * spec.
  *
  * A member's unit is in its name. Absent strings are NULL. Every default is filled in.
  */
@@ -40,7 +41,7 @@ struct node {
 	const char *address;
 	const char *public_address;
 	struct spec_pairs labels;
-	const char *size;   /* provider overrides, NULL: the cluster's */
+	const char *size; /* provider overrides, NULL: the cluster's */
 	const char *region;
 };
 
@@ -61,7 +62,7 @@ enum client_address { CLIENT_DIRECT, CLIENT_CLOUDFLARE, CLIENT_PROXY_PROTOCOL };
 
 struct tls {
 	struct spec_pos pos;
-	int mode; /* enum tls_mode */
+	int mode;          /* enum tls_mode */
 	const char *email; /* acme and caddy: the account's contact, or NULL */
 };
 
@@ -100,11 +101,11 @@ struct ingress {
 	struct tls tls;
 	int64_t max_connections;
 	struct rate_limit *rate_limit; /* NULL: none */
-	int client_address;	       /* enum client_address */
+	int client_address;            /* enum client_address */
 	struct spec_pos client_address_pos;
-	struct spec_strings proxies;   /* proxy_protocol: prefixes whose header is believed */
+	struct spec_strings proxies; /* proxy_protocol: prefixes whose header is believed */
 	bool compression;
-	struct spec_pairs headers;     /* value "" takes a default header away */
+	struct spec_pairs headers; /* value "" takes a default header away */
 	struct stats stats;
 	struct images images;
 	struct ingress_resources resources;
@@ -157,8 +158,8 @@ struct dns {
 
 struct health {
 	struct spec_pos pos;
-	const char *path;	      /* asked through the ingress with the service's host; NULL: not asked */
-	struct spec_strings command;  /* asked inside the container; empty: not asked */
+	const char *path; /* asked through the ingress with the service's host; NULL: not asked */
+	struct spec_strings command; /* asked inside the container; empty: not asked */
 	int64_t interval_ms;
 	int64_t timeout_ms;
 	int64_t retries;
@@ -182,7 +183,8 @@ struct service_file {
 
 /* One parsed element of `volumes:`. */
 struct volume {
-	const char *source; /* a named volume, or a path relative to the service's folder with the "./" taken off */
+	const char *source; /* a named volume, or a path relative to the service's folder with the
+			       "./" taken off */
 	const char *target;
 	bool is_path;
 	bool read_only;
@@ -203,13 +205,14 @@ struct service {
 
 	const char *image;
 	const char *compose; /* relative to the service's folder */
-	const struct yaml_node *compose_yaml; /* that file, parsed leniently; NULL for the other kinds */
-	const char *entry;   /* the compose service that answers */
-	const char *site;    /* static: relative to the service's folder */
+	const struct yaml_node
+		*compose_yaml; /* that file, parsed leniently; NULL for the other kinds */
+	const char *entry;     /* the compose service that answers */
+	const char *site;      /* static: relative to the service's folder */
 	struct respond *respond;
 	struct spec_pos image_pos, compose_pos, entry_pos, site_pos;
 
-	int64_t port;	 /* in the container; 0 where there is none */
+	int64_t port;    /* in the container; 0 where there is none */
 	int64_t publish; /* on the node's loopback; filled in from the name where not given */
 	struct spec_pos publish_pos;
 	struct spec_pos port_pos;
@@ -235,7 +238,7 @@ struct cluster {
 	int64_t version;
 	const char *domain;
 	struct spec_map node_map; /* struct node; see cluster_node() */
-	struct vip *vip;	  /* NULL: none */
+	struct vip *vip;          /* NULL: none */
 	struct ingress ingress;
 	struct network network;
 	struct firewall *firewall; /* NULL: left alone */
@@ -292,7 +295,7 @@ struct agent_config {
 	int64_t interval_ms;
 	int64_t deadline_ms;
 	struct credentials *credentials; /* NULL: none */
-	struct verify *verify;		 /* NULL: none */
+	struct verify *verify;           /* NULL: none */
 	struct status_config status;
 	const char *listen;
 };

@@ -1,9 +1,10 @@
 /*
- * Where a repository's files are read from: a work tree, or the objects of one commit (gitsync/snapshot.h).
+ * Where a repository's files are read from: a work tree, or the objects of one commit
+ * (gitsync/snapshot.h).
  *
- * Paths are relative to the repository's root, with '/' and without "." or "..": source_list() and source_read()
- * refuse others. "" is the root itself, for source_list() only.
- * A symlink is listed as SOURCE_SYMLINK and never followed.
+ * Paths are relative to the repository's root, with '/' and without "." or "..": source_list() and
+ * source_read() refuse others. "" is the root itself, for source_list() only. A symlink is listed as
+ * SOURCE_SYMLINK and never followed.
  *
  *	struct source *src = source_from_dir(path, err);
  *	source_list(src, "clusters", pool, &list, err);
@@ -40,10 +41,10 @@ struct source_ops {
 	/* 1 and the entries, 0 where there is no such folder, -1 on error. */
 	int (*list)(struct source *src, const char *dir, struct pool *pool, struct source_list *ret,
 		    struct err *err);
-	/* 1 and the content (NUL-terminated, in the pool), 0 where there is no such regular file, -1 on error;
-	 * more than limit bytes is ERR_LIMIT. */
-	int (*read)(struct source *src, const char *path, size_t limit, struct pool *pool, const char **ret_data,
-		    size_t *ret_len, struct err *err);
+	/* 1 and the content (NUL-terminated, in the pool), 0 where there is no such regular file,
+	 * -1 on error; more than limit bytes is ERR_LIMIT. */
+	int (*read)(struct source *src, const char *path, size_t limit, struct pool *pool,
+		    const char **ret_data, size_t *ret_len, struct err *err);
 	void (*free)(struct source *src);
 };
 
@@ -52,9 +53,10 @@ struct source {
 	const struct source_ops *ops;
 };
 
-int source_list(struct source *src, const char *dir, struct pool *pool, struct source_list *ret, struct err *err);
-int source_read(struct source *src, const char *path, size_t limit, struct pool *pool, const char **ret_data,
-		size_t *ret_len, struct err *err);
+int source_list(struct source *src, const char *dir, struct pool *pool, struct source_list *ret,
+		struct err *err);
+int source_read(struct source *src, const char *path, size_t limit, struct pool *pool,
+		const char **ret_data, size_t *ret_len, struct err *err);
 void source_free(struct source *src);
 void source_freep(struct source **src);
 

@@ -4,8 +4,8 @@
  *	floor FROM TO
  *
  * Reads every file below FROM first; then, timed, for each: a temporary file in TO, write, fsync,
- *rename, and at the end an fsync of each folder. Prints the number of files, of bytes, and the
- *seconds.
+ * rename, and at the end an fsync of each folder. Prints the number of files, of bytes, and the
+ * seconds.
  */
 #include <fcntl.h>
 #include <ftw.h>

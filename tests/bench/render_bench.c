@@ -4,7 +4,7 @@
  *	render_bench REPO CLUSTER RUNS
  *
  * Prints the seconds of loading, the median seconds of rendering one node in RUNS runs, the seconds
- *of rendering every node once, the files and bytes of one node, and the most memory in KiB.
+ * of rendering every node once, the files and bytes of one node, and the most memory in KiB.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  *	quote DIALECT < words > quoted
  *
  * Words end in a NUL, and so does what comes out; an empty answer stands for a word that was
- *refused. Dialects: those of render/writer.h, "haproxy-text" and "caddyfile-text" for words that go
- *through conf_haproxy_text() or conf_caddy_text() first, and "yaml".
+ * refused. Dialects: those of render/writer.h, "haproxy-text" and "caddyfile-text" for words that go
+ * through conf_haproxy_text() or conf_caddy_text() first, and "yaml".
  */
 #include <stdbool.h>
 

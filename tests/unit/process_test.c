@@ -212,8 +212,8 @@ static void test_inherits_nothing(void **state)
 	assert_non_null(strstr(res.out.buf, "SigBlk:\t0000000000000000\n"));
 	ignored = strstr(res.out.buf, "SigIgn:\t");
 	assert_non_null(ignored);
-	/* 32 and 33 are the C library's own: sigaction(2) of glibc does not touch them, and whoever started
-	 * these tests may have left them ignored. */
+	/* 32 and 33 are the C library's own: sigaction(2) of glibc does not touch them, and whoever
+	 * started these tests may have left them ignored. */
 	assert_int_equal(strtoull(ignored + strlen("SigIgn:\t"), NULL, 16) & ~(3ULL << 31), 0);
 }
 
