@@ -38,12 +38,7 @@ static void side_release(struct side *side)
 static int render_side(const struct cluster *cluster, const char *node_name, struct side *side,
 		       struct err *err)
 {
-	static const struct facts facts = {
-		.root = "",
-		.program = "/usr/bin/dynia",
-		.ipv6 = true,
-		.certificates = "",
-	};
+	const struct facts facts = facts_elsewhere("");
 	const struct node *node = cluster ? cluster_find_node(cluster, node_name) : NULL;
 
 	if (!node)

@@ -92,12 +92,7 @@ static int render(const struct cluster *cluster, const struct node *node,
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	CLEANUP(fileset_release) struct fileset set;
-	const struct facts facts = {
-		.root = o->root,
-		.program = "/usr/bin/dynia",
-		.ipv6 = true,
-		.certificates = "",
-	};
+	const struct facts facts = facts_elsewhere(o->root);
 	struct err err = {0};
 
 	fileset_init(&set, pool);

@@ -43,12 +43,7 @@ static void print_summary(const struct spec *spec)
 /* What a language cannot hold shows only when it is written. One line a cluster is enough: its nodes share the words. */
 static void render_cluster(const struct cluster *cluster, struct diags *diags)
 {
-	static const struct facts facts = {
-		.root = "",
-		.program = "/usr/bin/dynia",
-		.ipv6 = true,
-		.certificates = "",
-	};
+	const struct facts facts = facts_elsewhere("");
 
 	for (size_t i = 0; i < cluster->node_map.n; i++) {
 		CLEANUP(pool_freep) struct pool *pool = pool_new();

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "reconciler/apply.h"
 #include "reconciler/checker.h"
+#include "reconciler/rollback.h"
 #include "reconciler/steps.h"
+#include "reconciler/suspend.h"
 
 /* --- the node's own inputs, and what is on its disk ---------------------------------- */
 
@@ -301,6 +303,33 @@ static int refused_before(const struct pass *p, struct err *err)
 	return err_set(err, r->code, "%s", r->message);
 }
 
+int step_read_orders(struct pass *p, struct err *err)
+{
+	const struct root *root = &p->agent->root;
+	const char *reason;
+	int suspended = suspend_read(root, p->pool, &reason, err);
+
+	if (suspended < 0 || rollback_read(root, p->tip, p->pinned, err) < 0)
+		return -1;
+	p->suspended = suspended > 0;
+	if (p->suspended)
+		p->held = pool_printf(p->pool, "suspended: %s", reason);
+	else if (p->pinned[0])
+		p->held =
+			pool_printf(p->pool, "rolled back to %.7s by hand, until the branch moves",
+				    p->pinned);
+	return 0;
+}
+
+/* A person chose the revision: there is no trial that could take it back. */
+static int go_to_pinned(struct pass *p, struct candidate *c, struct err *err)
+{
+	int failed = is_there(p, p->pinned) ? 0 : take(p, p->pinned, c, err);
+
+	memset(&p->agent->state.trial, 0, sizeof(p->agent->state.trial));
+	return failed;
+}
+
 int step_converge(struct pass *p, struct candidate *c, struct err *err)
 {
 	const struct state *state = &p->agent->state;
@@ -308,6 +337,8 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err)
 
 	if (!p->tip[0])
 		return err_set(err, p->synced.code, "%s", p->synced.msg);
+	if (p->pinned[0])
+		return go_to_pinned(p, c, err);
 	if ((is_refused(p, p->tip) ? refused_before(p, err) : try_tip(p, c, err)) == 0)
 		return 0;
 	if (p->agent->dry_run || !state->revision[0] || strcmp(state->revision, p->tip) == 0)

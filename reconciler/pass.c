@@ -49,11 +49,13 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	if (!failed)
 		failed = step_look_at_disk(&pass, err);
 	if (!failed)
+		failed = step_read_orders(&pass, err);
+	if (!failed && !pass.suspended)
 		failed = step_converge(&pass, &candidate, err);
 	if (agent->dry_run)
 		return failed;
 	step_observe(&pass);
-	if (!failed)
+	if (!failed && !pass.suspended)
 		failed = step_judge(&pass, &candidate, err);
 	if (step_report(&pass, failed ? err : NULL, &report) < 0) {
 		if (failed)

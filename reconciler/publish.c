@@ -84,6 +84,7 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		.facts = p->has_facts ? &p->facts : NULL,
 		.seen = p->has_seen ? &p->seen : NULL,
 		.applied = p->applied,
+		.held = p->held,
 		.proved = p->proved,
 		.generation = agent->index.generation,
 	};

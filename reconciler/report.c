@@ -114,10 +114,16 @@ static void set_healthy(struct condition_list *list, const struct findings *foun
 		set_condition(list, "Healthy", "True", "Healthy", "");
 }
 
+#define HELD "HeldByHand"
+
 static void set_ready(struct condition_list *list, const struct findings *found)
 {
 	static const char *const needed[] = {"Valid", "Applied", "Healthy"};
 
+	if (found->held) {
+		set_condition(list, "Ready", "False", HELD, found->held);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		const struct condition *c = status_condition(list->status, needed[i]);
 
@@ -333,6 +339,9 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 {
 	const struct condition *ready = status_condition(s, "Ready");
 
+	if (strcmp(ready->reason, HELD) == 0)
+		return pool_printf(pool, "%s: at %.7s, %s", s->node,
+				   s->applied ? s->applied : "nothing", ready->message);
 	if (s->quarantined && s->applied)
 		return pool_printf(pool, "%s: stays at %.7s, refuses %.7s: %s", s->node, s->applied,
 				   s->quarantined, ready->message);

@@ -17,6 +17,7 @@ struct findings {
 	const struct node_facts *facts;
 	const struct observation *seen; /* NULL: nothing is applied, or it could not be looked at */
 	const struct candidate *applied; /* the revision that was applied in this pass, or NULL */
+	const char *held;                /* what a person has ordered, or NULL */
 	bool proved; /* the applied revision has shown in this pass that it works */
 	int64_t generation;
 };

@@ -24,6 +24,9 @@ struct pass {
 	struct node_facts facts;
 	bool has_facts;
 	const char *unfinished; /* the apply whose journal is there, as a cause; NULL: none */
+	bool suspended;
+	char pinned[GIT_OID_HEX]; /* the commit to be at instead of the tip; "": none */
+	const char *held;         /* what a person has ordered, for the status; NULL: nothing */
 	bool drifted;
 	struct candidate *applied; /* what this pass applied */
 	struct observation seen;
@@ -42,6 +45,8 @@ int push_status(struct pass *p, struct err *err);
 int step_gather(struct pass *p, struct err *err);
 /* converge.c: every managed file against the index. */
 int step_look_at_disk(struct pass *p, struct err *err);
+/* converge.c: has a person told the node to stay as it is, or to go back? */
+int step_read_orders(struct pass *p, struct err *err);
 /* converge.c: to the branch's tip, or, where that cannot be had, to what was applied last. */
 int step_converge(struct pass *p, struct candidate *c, struct err *err);
 /* converge.c: this commit is not tried again until the branch or the inputs change. */

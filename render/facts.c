@@ -4,6 +4,16 @@
 
 #include "base/parse.h"
 
+struct facts facts_elsewhere(const char *root)
+{
+	return (struct facts) {
+		.root = root,
+		.program = "/usr/bin/dynia",
+		.ipv6 = true,
+		.certificates = "",
+	};
+}
+
 const char *facts_address(const struct facts *facts, const struct node *node)
 {
 	if (node->address)

@@ -33,6 +33,8 @@ struct facts {
 	void *secret_arg;
 };
 
+/* Of a machine that nobody has looked at: for commands that render elsewhere than on the node. */
+struct facts facts_elsewhere(const char *root);
 /* The node's address: cluster.yaml's, else the published one, else NULL. */
 const char *facts_address(const struct facts *facts, const struct node *node);
 /* Where this node's own programs meet: its address where that is a loopback address (several nodes
