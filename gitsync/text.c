@@ -57,10 +57,9 @@ static bool is_harmful(uint32_t c)
 	return false;
 }
 
-char *text_line(struct pool *pool, const char *text, size_t max)
+static char *clean_until(struct pool *pool, const char *text, const char *end, size_t max)
 {
 	CLEANUP(strbuf_release) struct strbuf out = STRBUF_INIT;
-	const char *end = text + strcspn(text, "\n");
 
 	while (text < end) {
 		uint32_t c = 0;
@@ -76,6 +75,16 @@ char *text_line(struct pool *pool, const char *text, size_t max)
 		text += len > 0 ? len : 1;
 	}
 	return pool_memdup(pool, out.buf, out.len);
+}
+
+char *text_line(struct pool *pool, const char *text, size_t max)
+{
+	return clean_until(pool, text, text + strcspn(text, "\n"), max);
+}
+
+char *text_clean(struct pool *pool, const char *text, size_t max)
+{
+	return clean_until(pool, text, text + strlen(text), max);
 }
 
 bool text_has_control(const char *text)

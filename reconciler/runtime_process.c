@@ -144,16 +144,28 @@ static int haproxy_reload(const struct runtime_context *rt, pid_t pid, const cha
 		       READY_TIMEOUT_MS / 1000);
 }
 
+/* The old configuration's listener takes its last connections while the new one is there already: the answer to /load comes
+ * before the last of its answers. */
 static int caddy_reload(const struct runtime_context *rt, pid_t pid, const char *config,
 			struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+	int64_t deadline = clock_ms() + READY_TIMEOUT_MS;
 
 	(void)pid;
-	(void)config;
-	if (file_read(rt->at->caddy_file, CADDYFILE_MAX, &text, err) < 0)
+	if (file_read(rt->at->caddy_file, CADDYFILE_MAX, &text, err) < 0 ||
+	    caddy_load(rt->at->caddy_socket, text.buf, text.len, err) < 0)
 		return -1;
-	return caddy_load(rt->at->caddy_socket, text.buf, text.len, err);
+	while (clock_ms() < deadline) {
+		char loaded[SHA256_HEX_SIZE];
+		struct err ignored;
+
+		if (caddy_loaded(rt->at->caddy_health, loaded, &ignored) == 0 &&
+		    strcmp(loaded, config) == 0)
+			return 0;
+		clock_sleep_ms(POLL_MS);
+	}
+	return err_set(err, ERR_APPLY, "caddy took its configuration, and does not answer with it");
 }
 
 static const struct process_row rows[PROGRAM_COUNT] = {

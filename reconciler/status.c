@@ -136,7 +136,7 @@ json_t *status_to_json(const struct node_status *s)
 
 static const char *clean(const char *text, struct pool *pool)
 {
-	return text_line(pool, text, STATUS_TEXT_MAX);
+	return text_clean(pool, text, STATUS_TEXT_MAX);
 }
 
 static const char *take_text(const json_t *object, const char *key, struct pool *pool,

@@ -249,10 +249,12 @@ class Live:
     def get(self, host, path="/", port="https", headers=None):
         context = ssl._create_unverified_context()
         address = ("127.0.0.1", self.ports[port])
+        # The node itself, 127.0.0.1, is not limited.
+        source = ("127.0.0.2", 0)
         if port == "https":
-            connection = http.client.HTTPSConnection(*address, timeout=10, context=context)
+            connection = http.client.HTTPSConnection(*address, timeout=10, context=context, source_address=source)
         else:
-            connection = http.client.HTTPConnection(*address, timeout=10)
+            connection = http.client.HTTPConnection(*address, timeout=10, source_address=source)
         connection.request("GET", path, headers={"Host": host, **(headers or {})})
         response = connection.getresponse()
         response.text = response.read().decode()

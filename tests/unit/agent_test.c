@@ -74,13 +74,16 @@ static int setup(void **unused)
 
 static int teardown(void **unused)
 {
-	const struct endpoints at = {.runtime = RUNTIME_PROCESS};
-	const struct runtime_context rt = {.root = &root, .pool = pool, .at = &at};
+	static const char *const pid_files[] = {"/run/dynia/haproxy.pid", "/run/dynia/caddy.pid"};
 	struct err err = {0};
 
 	(void)unused;
-	assert_ok(runtime_process.stop(&rt, PROGRAM_HAPROXY, &err), &err);
-	assert_ok(runtime_process.stop(&rt, PROGRAM_CADDY, &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(pid_files); i++) {
+		pid_t pid = process_find_daemon(root.fd, pid_files[i]);
+
+		if (pid)
+			assert_ok(process_stop(pid, SIGTERM, 10000, &err), &err);
+	}
 	root_release(&root);
 	pool_free(pool);
 	fixture_release(&fx);

@@ -258,7 +258,7 @@ static void test_a_foreign_folder_is_kept(void **unused)
 	(void)unused;
 	put(&fx, SITE "/a/theirs", "x");
 	assert_int_equal(step(&fx, one, &err), -1);
-	assert_int_equal(err.code, ERR_SYSTEM);
+	assert_int_equal(err.code, ERR_APPLY);
 	assert_non_null(strstr(err.msg, SITE "/a"));
 	assert_content(&fx, SITE "/a/theirs", "x");
 }
@@ -364,6 +364,7 @@ static void test_a_program_fails(void **unused)
 	const struct watch watch = {
 		.at = {.runtime = RUNTIME_PROCESS,
 		       .caddy_file = "/nonexistent/Caddyfile",
+		       .caddy_socket = "/nonexistent/caddy.sock",
 		       .caddy_data = fx.dir.path,
 		       .caddy_health = "http://127.0.0.1:1/"},
 	};

@@ -192,7 +192,7 @@ static void test_hostile_names(void **state)
 
 		commit_raw_tree(env, "100644", cases[i].name);
 		open_at(env, "hostile");
-		assert_fails(source_list(env->src, "", env->pool, &list, &err), &err, ERR_GIT,
+		assert_fails(source_list(env->src, "", env->pool, &list, &err), &err, ERR_CONFIG,
 			     cases[i].error);
 		source_freep(&env->src);
 		mirror_freep(&env->m);

@@ -29,6 +29,7 @@ static void fill_watch(struct watch *watch, struct watched_service *services)
 		       .caddy_data = "/d",
 		       .caddy_health = "http://127.0.0.1:1/",
 		       .ingress_host = "127.0.0.1",
+		       .probe_from = "127.0.0.1",
 		       .ingress_port = 443,
 		       .ingress_tls = true},
 		.address = "10.0.0.1",
