@@ -139,6 +139,7 @@ static int run_checker(const struct root *root, const struct checker *checker, s
 	const struct process_spec spec = {
 		.argv = argv.v,
 		.env = env.v,
+		.cwd = "/", /* HAProxy goes back to where it was, which its user may not enter */
 		.timeout_ms = CHECK_TIMEOUT_MS,
 		.capture_limit = CAPTURE_MAX,
 	};

@@ -1,7 +1,9 @@
 """Each program's own checker, on the files of one rendered node."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 
 import harness
 
@@ -23,10 +25,14 @@ def keepalived(root, file):
     """As PID 1 of a namespace, with the interface that it names, and with the program under test as the one that it calls."""
     (interface,) = {line.split()[1] for line in file.read_text(encoding="utf-8").splitlines()
                     if line.split()[:1] == ["interface"]}
-    file.write_text(file.read_text(encoding="utf-8").replace('"/usr/bin/dynia ', f'"{harness.DYNIA} '), encoding="utf-8")
-    done = subprocess.run(
-        ["unshare", "-pfn", "sh", "-c", 'ip link add "$1" type veth peer name peer0 && exec keepalived -t -f "$2"', "sh", interface, str(file)],
-        capture_output=True, text=True, check=False, timeout=60)
+    with tempfile.TemporaryDirectory() as folder:
+        # keepalived runs it as nobody, who may not enter the folder that it was built in.
+        os.chmod(folder, 0o755)
+        program = shutil.copy(harness.DYNIA, folder)
+        file.write_text(file.read_text(encoding="utf-8").replace('"/usr/bin/dynia ', f'"{program} '), encoding="utf-8")
+        done = subprocess.run(
+            ["unshare", "-pfn", "sh", "-c", 'ip link add "$1" type veth peer name peer0 && exec keepalived -t -f "$2"', "sh", interface, str(file)],
+            capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
