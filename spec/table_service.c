@@ -51,7 +51,7 @@ const struct field service_table[] = {
 	 FIELD_POS(struct service, image_pos), .check = check_image, .pattern = PATTERN_IMAGE,
 	 .help = "the image of its container; exactly one of image, compose, static and respond is "
 		 "needed",
-	 .example = "image: ghcr.io/acme/api:1.4.2"},
+	 .example = "image: registry.example.com/acme/api:1.4.2"},
 	{"compose", FIELD_STRING, FIELD_AT(struct service, compose),
 	 FIELD_POS(struct service, compose_pos), .check = check_inner_path,
 	 .help = "a compose file of your own in the service's folder; it is used as it is, with an "

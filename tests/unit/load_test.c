@@ -49,7 +49,7 @@ static const char cluster_yaml[] =
 static const char api_yaml[] =
 	"version: 1\n"
 	"hosts: [api.example.com]\n"
-	"image: ghcr.io/acme/api:1.4.2\n"
+	"image: registry.example.com/acme/api:1.4.2\n"
 	"port: 8080\n"
 	"env: {LOG_LEVEL: 3, DATABASE_URL: {secret: api-database-url}}\n"
 	"volumes: [\"data:/var/lib/api\", \"./files/api.toml:/etc/api.toml:ro\", "
