@@ -22,8 +22,8 @@ static bool same_folder(const struct file_batch_entry *a, const struct file_batc
 	return a->name_at == b->name_at && memcmp(a->path, b->path, a->name_at) == 0;
 }
 
-/* From here on, one sync of the whole file system costs less than one of each file (measured: a
- * thirtieth for 1,000 files on ext4). */
+/* From here on, one sync of the whole file system costs less than one of each file (make bench
+ * prints both beside the floor). */
 #define MANY_FILES 32
 /* /etc, /opt and /var may be three; a batch over more file systems than this is refused. */
 #define DEVICES_MAX 16
