@@ -273,3 +273,11 @@ def test_init_makes_a_repository_that_is_right(tmp_path):
 def test_output_to_a_closed_pipe_is_an_error():
     done = harness.run("sh", "-c", f"'{harness.DYNIA}' schema cluster > /dev/full", check=False)
     assert done.returncode == 1 and done.stderr
+
+
+def test_validate_finds_what_can_be_read_and_not_be_written(site):
+    site.use_example()
+    site.repository.write("clusters/demo/services/odd.yaml",
+                          "version: 1\nhosts: [odd.demo.test]\nrespond: {body: \"`\\\\\"}\n")
+    done = harness.dynia("validate", site.repository.tree, check=False)
+    assert done.returncode == harness.INVALID and "cannot be written" in done.stderr, done.stderr

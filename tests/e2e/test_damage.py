@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import time
 
@@ -125,3 +126,13 @@ def test_a_killed_worker_comes_back(served, node):
     node.once()
     assert node.fetch(HOST).status == 200
     assert all(len(running(node, name)) == 1 for name in ("haproxy", "caddy"))
+
+
+def test_a_program_starts_without_a_log_where_it_cannot_have_one(served, node):
+    shutil.rmtree(node.root / "var/log/dynia")
+    (node.root / "var/log/dynia").write_text("in the way", encoding="utf-8")
+    for pid in running(node, "haproxy"):
+        os.kill(pid, signal.SIGKILL)
+    done = node.once()
+    assert "haproxy starts without a log" in done.stderr
+    assert node.fetch(HOST).status == 200

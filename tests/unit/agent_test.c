@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/process.h"
+#include "gitsync/status_ref.h"
 #include "reconciler/node_facts.h"
 #include "reconciler/pass.h"
 #include "tests/unit/git_fixture.h"
@@ -448,6 +449,46 @@ static void test_causes_of_inputs(void **unused)
 	json_decref(to);
 }
 
+/* A status is a stranger's word: an address that is nobody's, everybody's, or another node's is none. */
+static void test_addresses_of_peers(void **unused)
+{
+	static const struct {
+		const char *node, *says, *counts;
+	} cases[] = {
+		{"a", "10.1.0.1", "10.1.0.1"}, {"b", "10.1.0.1", NULL},
+		{"c", "127.0.0.1", NULL},      {"d", "0.0.0.0", NULL},
+		{"e", "224.0.0.1", NULL},      {"f", "255.255.255.255", NULL},
+		{"g", "fe80::1", NULL},        {"h", "no address", NULL},
+		{"i", "10.1.0.2", "10.1.0.2"},
+	};
+	CLEANUP(mirror_freep) struct mirror *m = NULL;
+	AUTO_FREE char *path = fixture_path(&fx, "peers.git");
+	struct peer_fact *peers;
+	struct err err = {0};
+	size_t n;
+
+	(void)unused;
+	assert_ok(mirror_create(path, &m, NULL, &err), &err);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *json =
+			pool_printf(pool, "{\"version\": 1, \"facts\": {\"address\": \"%s\"}}",
+				    cases[i].says);
+
+		assert_ok(status_ref_commit(m, "shop", cases[i].node, json, strlen(json), "x",
+					    1700000000, 10, &err),
+			  &err);
+	}
+	assert_ok(peers_read(m, "shop", pool, &peers, &n, &err), &err);
+	assert_int_equal(n, ARRAY_SIZE(cases));
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(peers[i].name, cases[i].node);
+		if (cases[i].counts)
+			assert_string_equal(peers[i].address, cases[i].counts);
+		else
+			assert_null(peers[i].address);
+	}
+}
+
 static void test_machine(void **unused)
 {
 	struct machine machine;
@@ -477,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_configurations_that_are_refused, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_causes_of_inputs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_addresses_of_peers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_machine, setup, teardown),
 	};
 
