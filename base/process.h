@@ -30,8 +30,8 @@ struct process_spec {
 	int timeout_ms;       /* > 0 */
 	size_t capture_limit; /* most bytes kept of stdout and of stderr, each; the rest is read and
 				 dropped */
-	bool new_pid_namespace; /* run as PID 1 of a new pid namespace; needs root (keepalived -t,
-				   see rendering) */
+	bool no_kill; /* its kill(2) does nothing and says that it did: `keepalived -t` 2.2.7 would
+			 end itself before it has checked anything (see rendering) */
 };
 
 struct process_result {
@@ -46,7 +46,7 @@ struct process_result {
 	}
 
 void process_result_release(struct process_result *res);
-/* Runs it to its end. 0 where it ran, whatever its status; -1 where it did not start (ERR_SYSTEM)
+/* Runs it to its end; it gets TERM where this process ends before. 0 where it ran, whatever its status; -1 where it did not start (ERR_SYSTEM)
  * or was killed at the deadline (ERR_SYSTEM, "did not finish in N s"). */
 int process_run(const struct process_spec *spec, struct process_result *res, struct err *err);
 /* Sets ERR_CHECK with the program's name, its status and the last non-empty line that it said.

@@ -313,31 +313,64 @@ static void test_grandchild_that_keeps_the_pipe(void **state)
 	assert_true(group_is_gone((pid_t)strtol(res.out.buf, NULL, 10)));
 }
 
-static void test_pid_namespace(void **state)
+/* As `keepalived -t` does it: the program sends itself TERM, and goes on. */
+static void test_no_kill(void **state)
 {
-	struct process_spec spec = SHELL("echo $$");
+	struct process_spec spec = SHELL("kill -TERM $$ && echo on");
+	RESULT(before);
 	RESULT(res);
 
 	(void)state;
-	spec.new_pid_namespace = true;
+	run(&spec, &before);
+	assert_int_equal(before.status, 128 + SIGTERM);
+	spec.no_kill = true;
 	run(&spec, &res);
-	assert_string_equal(res.out.buf, "1\n");
+	assert_int_equal(res.status, 0);
+	assert_string_equal(res.out.buf, "on\n");
 }
 
-/* TERM does not reach PID 1 of a namespace that has no handler for it; KILL does. */
-static void test_pid_namespace_deadline(void **state)
+/* The deadline's signals come from outside, and arrive. */
+static void test_no_kill_deadline(void **state)
 {
 	struct process_spec spec = SHELL("sleep 30; sleep 30");
-	int64_t before = clock_ms();
 	struct err err = {0};
 	RESULT(res);
 
 	(void)state;
-	spec.new_pid_namespace = true;
+	spec.no_kill = true;
 	spec.timeout_ms = 100;
 	assert_int_equal(process_run(&spec, &res, &err), -1);
-	assert_true(clock_ms() - before < 4000);
 	assert_non_null(strstr(err.msg, "did not finish"));
+}
+
+/* A caller that is killed takes with it what it has run. */
+static void test_dies_with_the_caller(void **state)
+{
+	/* Its own descriptors are closed in the program. */
+	struct process_spec spec = SHELL("echo $$ >/proc/$PPID/fd/9; exec sleep 60");
+	char line[32] = "";
+	int fds[2];
+	pid_t caller;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	caller = fork();
+	if (caller == 0) {
+		struct process_result res = PROCESS_RESULT_INIT;
+		struct err err = {0};
+
+		dup2(fds[1], 9);
+		process_run(&spec, &res, &err);
+		_exit(0);
+	}
+	assert_true(read(fds[0], line, sizeof(line) - 1) > 0);
+	kill(caller, SIGKILL);
+	waitpid(caller, NULL, 0);
+	for (int i = 0; i < 12000 && process_start_time((pid_t)strtol(line, NULL, 10)); i++)
+		clock_sleep_ms(5);
+	assert_int_equal(process_start_time((pid_t)strtol(line, NULL, 10)), 0);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void test_failed(void **state)
@@ -467,8 +500,9 @@ int main(void)
 		cmocka_unit_test(test_deadline_of_one_that_ignores_term),
 		cmocka_unit_test(test_deadline_of_a_chatterer),
 		cmocka_unit_test(test_grandchild_that_keeps_the_pipe),
-		cmocka_unit_test(test_pid_namespace),
-		cmocka_unit_test(test_pid_namespace_deadline),
+		cmocka_unit_test(test_no_kill),
+		cmocka_unit_test(test_no_kill_deadline),
+		cmocka_unit_test(test_dies_with_the_caller),
 		cmocka_unit_test(test_failed),
 		cmocka_unit_test(test_call),
 		cmocka_unit_test(test_call_fails),
