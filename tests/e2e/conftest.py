@@ -1,16 +1,22 @@
 """Fixtures of the end-to-end tests. In CI (CI=true) a test that is skipped has failed."""
 
 import os
+import pathlib
+import shutil
 import signal
+import tempfile
 
 import pytest
 
+import docker_host
 import harness
 
 
 def pytest_configure():
     # Fixtures end what they started, also where the run is ended from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Two test processes cannot meet on an address, a port or a bridge.
+    docker_host.isolate()
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -50,3 +56,23 @@ def served(demo):
     for node in demo.nodes:
         node.once()
     return demo
+
+
+@pytest.fixture(scope="session")
+def docker_session():
+    """A dockerd with the images of docker_host.IMAGES. Where there is no dockerd this fails."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="dk", dir="/tmp"))
+    host = docker_host.DockerHost(folder)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def docker(docker_session):
+    """The same, with no container, network or volume in it."""
+    docker_session.engine.remove_all()
+    return docker_session
