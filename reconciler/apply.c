@@ -181,8 +181,7 @@ static int change_files(const struct apply *a, struct file_batch *batch, struct 
 static int act(const struct apply *a, const struct runtime_context *rt, const struct action *action,
 	       struct err *err)
 {
-	const char *config = action->program == PROGRAM_HAPROXY ? a->watch->haproxy_config
-								: a->watch->caddy_config;
+	const char *config = watch_config(a->watch, action->program);
 
 	switch (action->kind) {
 	case ACTION_START:

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "reconciler/plan_programs.h"
 #include "reconciler/runtime.h"
 #include "render/render.h"
 
@@ -147,110 +148,7 @@ static void collect_causes(const struct candidate *c, struct agent *agent,
 		causes_add(ret, NULL, false, "node: its record of what it had applied was lost");
 }
 
-/* --- programs ------------------------------------------------------------------------ */
-
-/* In the order in which they are changed: Caddy knows a new service before HAProxy sends anybody
- * there. */
-static const enum program ingress_programs[] = {PROGRAM_CADDY, PROGRAM_HAPROXY};
-
-static const char *wanted_config(const struct watch *watch, enum program program)
-{
-	return program == PROGRAM_HAPROXY ? watch->haproxy_config : watch->caddy_config;
-}
-
-bool programs_are_right(const struct root *root, const struct watch *watch)
-{
-	CLEANUP(pool_freep) struct pool *pool = pool_new();
-	struct runtime_context rt = {.root = root, .pool = pool, .at = &watch->at};
-	struct err ignored;
-	const struct runtime_ops *ops = runtime_find(watch->at.runtime, &ignored);
-
-	for (size_t i = 0; ops && i < ARRAY_SIZE(ingress_programs); i++) {
-		const char *want = wanted_config(watch, ingress_programs[i]);
-		struct program_state state;
-
-		if (ops->observe(&rt, ingress_programs[i], &state, &ignored) < 0 ||
-		    state.running != (want[0] != '\0') || strcmp(state.config, want) != 0)
-			return false;
-	}
-	return ops != NULL;
-}
-
-/* By where it will be, and where it was before: its port may be what changes. */
-static int observe_program(const struct candidate *c, const struct agent *agent,
-			   enum program program, struct program_state *ret, struct err *err)
-{
-	struct runtime_context rt = {.root = &agent->root, .pool = c->pool, .at = &c->watch.at};
-
-	if (c->ops->observe(&rt, program, ret, err) < 0)
-		return -1;
-	if (!ret->running || ret->answers || !agent->state.has_watch)
-		return 0;
-	rt.at = &agent->state.watch.at;
-	return c->ops->observe(&rt, program, ret, err);
-}
-
-static void add_program(struct candidate *c, enum action_kind kind, enum program program,
-			const char **because, size_t n_because)
-{
-	struct action action = {
-		.kind = kind,
-		.program = program,
-		.what = program_name(program),
-		.because = because,
-		.n_because = n_because,
-	};
-
-	plan_add(&c->plan, &action);
-}
-
-static void add_program_alone(struct candidate *c, enum action_kind kind, enum program program,
-			      const char *because)
-{
-	const char **one = pool_alloc(c->pool, sizeof(*one));
-
-	one[0] = because;
-	add_program(c, kind, program, one, 1);
-}
-
-/* A reload for the sake of files has their causes; else what was seen of the program is the cause.
- */
-static void plan_running(struct candidate *c, const struct ground *ground, enum program program,
-			 const struct program_state *state)
-{
-	const struct action *file = plan_touches(&c->plan, program);
-	bool right = strcmp(state->config, wanted_config(&c->watch, program)) == 0;
-
-	if (!state->answers)
-		add_program_alone(c, ACTION_START, program, DRIFT_MARK "it does not answer");
-	else if (file)
-		add_program(c, ACTION_RELOAD, program, file->because, file->n_because);
-	else if (ground->unfinished)
-		add_program_alone(c, ACTION_RELOAD, program, ground->unfinished);
-	else if (!right)
-		add_program_alone(c, ACTION_RELOAD, program,
-				  DRIFT_MARK "it runs another configuration");
-}
-
-static void plan_program(struct candidate *c, const struct agent *agent,
-			 const struct ground *ground, const struct causes *causes,
-			 enum program program, const struct program_state *state)
-{
-	bool was_wanted =
-		agent->state.has_watch && wanted_config(&agent->state.watch, program)[0] != '\0';
-	bool wanted = wanted_config(&c->watch, program)[0] != '\0';
-	const char **because;
-	size_t n;
-
-	if (wanted && state->running) {
-		plan_running(c, ground, program, state);
-	} else if (wanted && was_wanted) {
-		add_program_alone(c, ACTION_START, program, DRIFT_MARK "it was not running");
-	} else if (wanted || state->running) {
-		because = causes_for(causes, NULL, &n);
-		add_program(c, wanted ? ACTION_START : ACTION_STOP, program, because, n);
-	}
-}
+/* --- the plan ------------------------------------------------------------------------ */
 
 int candidate_plan(struct candidate *c, struct agent *agent, const struct ground *ground,
 		   const struct node_facts *nf, struct err *err)
@@ -259,12 +157,13 @@ int candidate_plan(struct candidate *c, struct agent *agent, const struct ground
 
 	collect_causes(c, agent, ground, nf, &causes);
 	plan_files(&c->plan, ground->now, &c->files, &c->want, &causes, ground->unfinished);
-	for (size_t i = 0; i < ARRAY_SIZE(ingress_programs); i++) {
-		struct program_state state;
+	const struct program_ground programs = {
+		.root = &agent->root,
+		.want = &c->watch,
+		.before = agent->state.has_watch ? &agent->state.watch : NULL,
+		.unfinished = ground->unfinished,
+		.causes = &causes,
+	};
 
-		if (observe_program(c, agent, ingress_programs[i], &state, err) < 0)
-			return -1;
-		plan_program(c, agent, ground, &causes, ingress_programs[i], &state);
-	}
-	return 0;
+	return plan_programs(&c->plan, &programs, err);
 }

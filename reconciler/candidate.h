@@ -38,7 +38,4 @@ int candidate_render(struct candidate *c, const struct node_facts *nf, struct er
 int candidate_plan(struct candidate *c, struct agent *agent, const struct ground *ground,
 		   const struct node_facts *nf, struct err *err);
 
-/* Do HAProxy and Caddy run with these configurations? For a pass that has nothing else to do. */
-bool programs_are_right(const struct root *root, const struct watch *watch);
-
 #endif

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "reconciler/apply.h"
 #include "reconciler/checker.h"
+#include "reconciler/plan_programs.h"
 #include "reconciler/rollback.h"
 #include "reconciler/steps.h"
 #include "reconciler/suspend.h"

@@ -79,6 +79,18 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	}
 }
 
+const char *watch_config(const struct watch *watch, enum program program)
+{
+	switch (program) {
+	case PROGRAM_HAPROXY:
+		return watch->haproxy_config;
+	case PROGRAM_CADDY:
+		return watch->caddy_config;
+	default:
+		return "";
+	}
+}
+
 /* --- in the state -------------------------------------------------------------------- */
 
 static const struct {

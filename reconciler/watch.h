@@ -40,6 +40,8 @@ struct watch {
 void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 			const struct facts *facts, const struct fileset *set, struct pool *pool,
 			struct watch *ret);
+/* The digest of the configuration that the program should run; "": it should not run. */
+const char *watch_config(const struct watch *watch, enum program program);
 json_t *watch_to_json(const struct watch *watch);
 /* False where it is not what watch_to_json() makes. */
 bool watch_from_json(const json_t *object, struct pool *pool, struct watch *ret);
