@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/notify.h"
+
 /* 9999-12-31T23:59:59Z: the last second that the text has room for. */
 #define CLOCK_LAST_S INT64_C(253402300799)
 
@@ -56,6 +58,7 @@ void clock_sleep_ms(int64_t ms)
 {
 	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
+	notify_alive();
 	if (ms <= 0)
 		return;
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)

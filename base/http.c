@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/cleanup.h"
+#include "base/notify.h"
 
 /* What the callbacks of one transfer know. */
 struct transfer {
@@ -83,6 +84,19 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+/* Called about once a second, also while nothing comes. */
+static int on_progress(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_put,
+		       curl_off_t put)
+{
+	(void)arg;
+	(void)to_get;
+	(void)got;
+	(void)to_put;
+	(void)put;
+	notify_alive();
+	return 0;
+}
+
 static void set_protocols(CURL *curl)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
@@ -100,6 +114,8 @@ static void set_limits(CURL *curl, struct transfer *transfer)
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 	if (req->want_header) {

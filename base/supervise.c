@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/notify.h"
 
 #define TERM_GRACE_MS 2000
 #define DRAIN_GRACE_MS 200
@@ -82,9 +83,10 @@ static int wait_ms(enum stage stage, int64_t until)
 {
 	int64_t left = until - clock_ms();
 
+	/* A process that even KILL does not end: this wait has no end, and the watchdog may say so. */
 	if (stage == STAGE_KILLED)
 		return -1;
-	return left > 0 ? (int)left : 0;
+	return left > 0 ? notify_wait_ms(left) : 0;
 }
 
 static int watch(struct supervised *child, int pidfd, int timeout_ms, struct err *err)

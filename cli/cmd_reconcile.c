@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "cli/command.h"
 #include "cli/plan_print.h"
 #include "reconciler/agent.h"
@@ -76,8 +77,12 @@ static int reconcile(const struct reconcile_options *o)
 	struct err err = {0};
 
 	log_setup(LOG_LEVEL_INFO);
-	if (agent_open(&agent, &o->agent, &err) < 0)
+	if (notify_setup(&err) < 0)
 		return cli_fail(&err);
+	if (agent_open(&agent, &o->agent, &err) < 0) {
+		notify_status("%s", err.msg);
+		return cli_fail(&err);
+	}
 	if (o->agent.dry_run)
 		return dry_run(&agent);
 	return o->once ? once(&agent) : loop(&agent);

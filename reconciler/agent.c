@@ -19,6 +19,7 @@
 #include "base/diag.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/parse.h"
 #include "base/unixsock.h"
 #include "reconciler/pass.h"
@@ -254,7 +255,7 @@ static int wait_for_pass(int signals, int64_t wait_ms, struct err *err)
 
 		if (left <= 0)
 			return 1;
-		n = poll(&fds, 1, left < INT32_MAX ? (int)left : INT32_MAX);
+		n = poll(&fds, 1, notify_wait_ms(left));
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "wait for the next pass");
 		if (n > 0 && take_signals(signals, &pass_now))
@@ -299,7 +300,7 @@ int agent_run(struct agent *agent, struct err *err)
 {
 	AUTO_CLOSE int signals = open_signals(err);
 	unsigned unsynced = 0;
-	int go_on = signals < 0 ? -1 : 1;
+	int go_on = signals < 0 || notify_ready(err) < 0 ? -1 : 1;
 
 	log_info("dynia %s: node %s of cluster %s, every %d s", DYNIA_VERSION, agent->node,
 		 agent->cluster, (int)(agent->config->interval_ms / 1000));
@@ -317,5 +318,6 @@ int agent_run(struct agent *agent, struct err *err)
 						       : next_wait_ms(agent, unsynced),
 				      err);
 	}
+	notify_stopping();
 	return go_on;
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "gitsync/status_ref.h"
 #include "reconciler/report.h"
 #include "reconciler/steps.h"
@@ -93,6 +94,7 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 	int published;
 
 	report_status(agent, &found, now_s, p->pool, &status);
+	notify_status("%s", report_subject(&status, p->pool));
 	published = publish(p, &status, now_s, err);
 	if (p->dirty && save_state(p, &status, err) < 0)
 		return -1;
