@@ -194,7 +194,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"from", "REV", "the revision that is there now (default HEAD)", .text = &o.from},
 		{"to", "REV", "the revision to come (default: the work tree)", .text = &o.to},
 		{"cluster", "NAME", "show this cluster only", .text = &o.cluster},
-		{"format", "FORMAT", "text, markdown (for a pull request) or json",
+		{"format", "text|markdown|json", "text, markdown (for a pull request) or json",
 		 .text = &format},
 		{"exit-code", NULL, "exit 4 where there is something to do", .flag = &o.exit_code},
 		CLI_OPTION_END,

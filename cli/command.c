@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/strvec.h"
+#include "cli/complete.h"
 
 #define HELP_COLUMN 26
 
@@ -111,6 +112,8 @@ int cli_parse(const struct command *self, const struct cli_option *options, int 
 {
 	bool only_arguments = false;
 
+	if (self->complete)
+		return complete_words(self, options, argc, argv);
 	args->v = argv;
 	args->n = 0;
 	for (int i = 0; i < argc; i++) {

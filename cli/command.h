@@ -41,6 +41,7 @@ struct command {
 	const char *help;      /* a paragraph or two */
 	const char *example;   /* lines that can be pasted */
 	int (*run)(const struct command *self, int argc, char **argv);
+	bool complete; /* cli_parse() lists what the last word may become (cli/complete.h) */
 };
 
 struct cli_option {

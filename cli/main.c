@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "cli/command.h"
+#include "cli/complete.h"
 
 /* In the order of the help. */
 static const struct command *const commands[] = {
@@ -50,6 +51,8 @@ static int dispatch(int argc, char **argv)
 		print_help(stdout);
 		return EXIT_DONE;
 	}
+	if (strcmp(word, "complete") == 0)
+		return complete(commands, ARRAY_SIZE(commands), argc - 2, argv + 2);
 	if (strcmp(word, "--version") == 0)
 		word = cmd_version.name;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)

@@ -37,7 +37,7 @@ def command(program, name, summary):
     for part in parts:
         head, _, rest = part.partition("\n")
         if head == "options:":
-            for option, text in re.findall(r"^  (--\S+(?: [A-Z]+)?) +(.*(?:\n {6,}.*)*)", rest, re.M):
+            for option, text in re.findall(r"^  (--\S+(?: (?:[A-Z]+|\S+\|\S+))?) +(.*(?:\n {6,}.*)*)", rest, re.M):
                 yield from (".TP", f".B {roff(option)}", roff(" ".join(text.split())))
         elif head == "example:":
             yield from (".PP", ".EX", roff(rest), ".EE")

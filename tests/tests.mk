@@ -89,7 +89,7 @@ demo: tools all ## two nodes on this machine, from a commit to a served page
 # --- checks -------------------------------------------------------------------------------------------------------------
 
 CFLAGS_clang := -O2 -g
-SHELL_FILES := tests/packages.sh .ci/run
+SHELL_FILES := tests/packages.sh .ci/run packaging/completion/dynia.bash
 TIDY_SRC := $(filter-out base/err.c,$(LIB_SRC) $(CLI_SRC))
 
 lint: tools lint-format lint-text lint-layers lint-headers lint-cppcheck lint-compilers lint-tidy ## everything that reads the code: tidy, cppcheck, layers, format, ...
@@ -131,7 +131,7 @@ lint-format: tools
 lint-text: tools
 	@echo "  LINT  spelling, shell"
 	$(Q)codespell --quiet-level=3 --skip='build,.git,tests/cases,tests/fuzz/corpus' --ignore-words=tests/lint/words.txt --ignore-regex='\\[nt][a-z]+' \
-		$(LAYERS) docs examples tests Makefile README.md
+		$(LAYERS) docs examples packaging tests Makefile README.md
 	$(Q)shellcheck $(SHELL_FILES)
 
 format: tools ## have clang-format write every C file
