@@ -52,14 +52,17 @@ unit: tools $(UNIT_BIN) ## the unit tests
 corpora: tools $(FUZZ_BIN) ## the fuzzers' corpora, once through
 	@set -e; for f in $(FUZZ_BIN); do $$f tests/fuzz/corpus/$$(basename $$f)/*; done
 
+# Files of tests, two at a time: most of them wait for programs more than they compute. WORKERS=0 runs them in one process.
+WORKERS ?= 2
+
 e2e: tools all $(TOOL_BIN) ## golden cases and end-to-end tests, on real programs
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadgroup) $(E2E_FLAGS) tests/e2e
 
 golden: tools all ## write tests/cases/*/*/want and error anew: read the diff
 	@GOLDEN=1 $(PYTEST) tests/e2e/test_golden_valid.py tests/e2e/test_golden_invalid.py
 
-sanitize: tools ## every test under the address and undefined behaviour sanitizers
-	@$(MAKE) --no-print-directory BUILD=asan unit corpora e2e
+sanitize: tools ## the tests under the address and undefined behaviour sanitizers, but those of machines, disks and load
+	@$(MAKE) --no-print-directory BUILD=asan E2E_FLAGS='-m "not heavy"' unit corpora e2e
 
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_fuzz := -fsanitize=address,undefined

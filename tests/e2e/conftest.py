@@ -12,11 +12,20 @@ import docker_host
 import harness
 
 
-def pytest_configure():
+def pytest_configure(config):
     # Fixtures end what they started, also where the run is ended from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Two test processes cannot meet on an address, a port or a bridge.
     docker_host.isolate()
+    config.addinivalue_line("markers", "heavy: machines, disks, load, or other programs' behaviour: not for the sanitizers")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests go to one of the workers (make e2e: --dist loadgroup), and those that need a dockerd to the same one."""
+    for item in items:
+        docker = "docker_session" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("docker" if docker else item.path.stem))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -11,6 +11,7 @@ import pytest
 import harness
 from harness import wait_for
 
+pytestmark = pytest.mark.heavy
 PLACEHOLDER = "placeholder.pem"
 ENV = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 # Every way in which a pass changes the node, or has another process do it.

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from lib_render import BUILD, free_port, hostile_words, in_namespace, run, running
 
+pytestmark = pytest.mark.heavy
 ENV = {"HOME": "/nonexistent", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 SERVICES = {

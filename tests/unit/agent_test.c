@@ -13,6 +13,7 @@
 #include "reconciler/node_facts.h"
 #include "reconciler/pass.h"
 #include "tests/unit/git_fixture.h"
+#include "tests/unit/own_network.h"
 
 #define ADDRESS "127.83.20.7"
 #define HTTP_PORT 28080
@@ -91,7 +92,7 @@ static int teardown(void **unused)
 	return 0;
 }
 
-/* An address that other nodes could reach, for the time of one test. */
+/* An address that other nodes could reach; there for one test. */
 #define REACHABLE "10.77.83.1"
 
 static void change_addresses(const char *verb)
@@ -522,5 +523,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_machine, setup, teardown),
 	};
 
+	if (!enter_own_network())
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* haproxy.c, caddy.c, runtime_process.c and checker.c on the real programs, below a folder, on a
- * loopback address of its own. The configurations are minimal ones; that of the renderer are the
+/* haproxy.c, caddy.c, runtime_process.c and checker.c on the real programs, below a folder, in a
+ * network of its own. The configurations are minimal ones; that of the renderer are the
  * business of other tests. */
 #include <arpa/inet.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "render/layout.h"
 #include "render/render.h"
 #include "spec/load.h"
+#include "tests/unit/own_network.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/test.h"
 
@@ -435,5 +436,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_checker, setup, teardown),
 	};
 
+	if (!enter_own_network())
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
