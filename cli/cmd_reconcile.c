@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/plan_print.h"
 #include "reconciler/agent.h"
+#include "reconciler/high_water.h"
 #include "reconciler/pass.h"
 
 /* Between two looks at a revision that has to show that it works. */
@@ -15,6 +16,7 @@
 struct reconcile_options {
 	struct agent_options agent;
 	bool once;
+	const char *accept_history;
 };
 
 struct shown {
@@ -71,12 +73,33 @@ static int loop(struct agent *agent)
 	return agent_run(agent, &err) < 0 ? cli_fail(&err) : EXIT_DONE;
 }
 
+/* An order for the next pass, of this agent or of one that runs. */
+static int accept_history(const struct reconcile_options *o, struct err *err)
+{
+	CLEANUP(root_release) struct root root = ROOT_INIT;
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	CLEANUP(mirror_freep) struct mirror *mirror = NULL;
+	char oid[GIT_OID_HEX];
+
+	if (root_open(o->agent.root, &root, err) < 0 ||
+	    mirror_open(root_outside(&root, pool, PATH_MIRROR), &mirror, err) < 0 ||
+	    mirror_resolve(mirror, o->accept_history, oid, err) < 0 ||
+	    accept_history_order(&root, oid, err) < 0)
+		return -1;
+	printf("the next pass takes the history of %s for the right one\n", oid);
+	return fflush(stdout) == 0 ? 0 : err_errno(err, "write to standard output");
+}
+
 static int reconcile(const struct reconcile_options *o)
 {
 	CLEANUP(agent_release) struct agent agent = AGENT_INIT;
 	struct err err = {0};
 
 	log_setup(LOG_LEVEL_INFO);
+	if (o->accept_history && accept_history(o, &err) < 0)
+		return cli_fail(&err);
+	if (o->accept_history && !o->once)
+		return EXIT_DONE;
 	if (notify_setup(&err) < 0)
 		return cli_fail(&err);
 	if (agent_open(&agent, &o->agent, &err) < 0) {
@@ -96,6 +119,11 @@ static int run(const struct command *self, int argc, char **argv)
 		 .flag = &o.once},
 		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
 		 .flag = &o.agent.dry_run},
+		{"accept-history", "REV",
+		 "from the next pass on REV is where history begins, though what was applied is "
+		 "not behind it; "
+		 "with --once that pass is made",
+		 .text = &o.accept_history},
 		{"root", "DIR", "the node lives in DIR; nothing outside it is touched",
 		 .text = &o.agent.root},
 		{"config", "FILE", "agent.yaml (default: /etc/dynia/agent.yaml in the root)",
@@ -105,7 +133,11 @@ static int run(const struct command *self, int argc, char **argv)
 	struct cli_args args = {0};
 	int status = cli_parse(self, options, argc, argv, &args);
 
-	return status >= 0 ? status : reconcile(&o);
+	if (status >= 0)
+		return status;
+	if (o.accept_history && o.agent.dry_run)
+		return cli_usage_error(self, "--accept-history and --dry-run exclude each other");
+	return reconcile(&o);
 }
 
 const struct command cmd_reconcile = {
@@ -118,8 +150,13 @@ const struct command cmd_reconcile = {
 		"the status\n"
 		"to the node's own ref. Without --once it goes on until TERM or INT; HUP makes a "
 		"pass at\n"
-		"once. HAProxy and Caddy go on running when the agent ends.",
+		"once. HAProxy and Caddy go on running when the agent ends.\n"
+		"History only moves forward: a branch that does not contain what was applied here "
+		"is "
+		"refused,\n"
+		"until --accept-history REV says on this node that REV is right.",
 	.example = "  dynia reconcile --once --root /tmp/panda\n"
-		   "  dynia reconcile --dry-run",
+		   "  dynia reconcile --dry-run\n"
+		   "  dynia reconcile --accept-history 1a2b3c4",
 	.run = run,
 };

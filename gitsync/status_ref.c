@@ -185,6 +185,49 @@ int status_ref_commit(struct mirror *m, const char *cluster, const char *node, c
 	return 0;
 }
 
+/* --- what the server has ------------------------------------------------------------- */
+
+#define PUSHED_PREFIX "refs/dynia/pushed/"
+
+void status_ref_pushed(struct mirror *m, const char *cluster, const char *node,
+		       char ret_oid[GIT_OID_HEX])
+{
+	AUTO_FREE char *name = xasprintf(PUSHED_PREFIX "%s/%s", cluster, node);
+	git_oid id;
+
+	ret_oid[0] = '\0';
+	if (git_reference_name_to_id(&id, m->repo, name) == 0)
+		git_oid_tostr(ret_oid, GIT_OID_HEX, &id);
+}
+
+static int set_ref(struct mirror *m, const char *name, const char *oid, struct err *err)
+{
+	CLEANUP(commit_freep) git_commit *commit = NULL;
+	CLEANUP(ref_freep) git_reference *ref = NULL;
+
+	if (commit_lookup(m, oid, &commit, err) < 0)
+		return -1;
+	if (git_reference_create(&ref, m->repo, name, git_commit_id(commit), 1, NULL) < 0)
+		return git_fail(err, "write '%s' in '%s'", name, m->path);
+	return 0;
+}
+
+int status_ref_set_pushed(struct mirror *m, const char *cluster, const char *node, const char *oid,
+			  struct err *err)
+{
+	AUTO_FREE char *name = xasprintf(PUSHED_PREFIX "%s/%s", cluster, node);
+
+	return check_names(cluster, node, err) < 0 ? -1 : set_ref(m, name, oid, err);
+}
+
+int status_ref_adopt(struct mirror *m, const char *cluster, const char *node, const char *oid,
+		     struct err *err)
+{
+	AUTO_FREE char *name = xasprintf(STATUS_PREFIX "%s/%s", cluster, node);
+
+	return check_names(cluster, node, err) < 0 ? -1 : set_ref(m, name, oid, err);
+}
+
 /* --- reading ------------------------------------------------------------------------- */
 
 static void fill_entry(const git_commit *commit, struct pool *pool, struct status_entry *ret)

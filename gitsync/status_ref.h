@@ -26,6 +26,18 @@ int status_ref_commit(struct mirror *m, const char *cluster, const char *node, c
 		      size_t len, const char *message, int64_t time_s, int64_t keep,
 		      struct err *err);
 
+/*
+ * What the server was last known to have of the own ref, remembered in the mirror as git does it for a remote: where it
+ * has something else, somebody else wrote it. "" where nothing is remembered.
+ */
+void status_ref_pushed(struct mirror *m, const char *cluster, const char *node,
+		       char ret_oid[GIT_OID_HEX]);
+int status_ref_set_pushed(struct mirror *m, const char *cluster, const char *node, const char *oid,
+			  struct err *err);
+/* Sets the own ref in the mirror to a commit that is there: a newer history of this node's. */
+int status_ref_adopt(struct mirror *m, const char *cluster, const char *node, const char *oid,
+		     struct err *err);
+
 struct status_entry {
 	const char *cluster;
 	const char *node;

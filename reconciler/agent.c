@@ -149,6 +149,10 @@ static void open_memory(struct agent *agent)
 
 	if (state_read(&agent->root, &agent->state, &err) < 0)
 		log_warn("%s: everything is looked at again", err.msg);
+	if (high_water_read(&agent->root, &agent->high_water, &err) < 0)
+		log_warn("%s: the state and the status ref say how far this node had come",
+			 err.msg);
+	high_water_learn(&agent->high_water, agent->state.revision);
 	has_index = index_read(&agent->root, PATH_INDEX, &agent->index, &err);
 	if (has_index < 0) {
 		log_warn("%s: everything is written again", err.msg);

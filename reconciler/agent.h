@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "gitsync/mirror.h"
+#include "reconciler/high_water.h"
 #include "reconciler/index.h"
 #include "reconciler/observe.h"
 #include "reconciler/root.h"
@@ -38,8 +39,10 @@ struct agent {
 	int64_t started_at_s;
 	struct mirror *mirror;
 	struct state state;
+	struct high_water high_water;
 	struct index index;
-	struct probe *probes;  /* one for each of state.watch.services */
+	struct probe *probes; /* one for each of state.watch.services */
+	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
 	char last_error[1000]; /* the message that was logged last, so that it is said once */
 };
 

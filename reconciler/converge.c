@@ -310,7 +310,10 @@ int step_read_orders(struct pass *p, struct err *err)
 	const char *reason;
 	int suspended = suspend_read(root, p->pool, &reason, err);
 
-	if (suspended < 0 || rollback_read(root, p->tip, p->pinned, err) < 0)
+	if (suspended < 0)
+		return -1;
+	/* An order that holds for a tip outlives another tip that is refused. */
+	if (!p->refused.err.code && rollback_read(root, p->tip, p->pinned, err) < 0)
 		return -1;
 	p->suspended = suspended > 0;
 	if (p->suspended)
@@ -340,9 +343,14 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err)
 		return err_set(err, p->synced.code, "%s", p->synced.msg);
 	if (p->pinned[0])
 		return go_to_pinned(p, c, err);
-	if ((is_refused(p, p->tip) ? refused_before(p, err) : try_tip(p, c, err)) == 0)
-		return 0;
-	if (p->agent->dry_run || !state->revision[0] || strcmp(state->revision, p->tip) == 0)
+	if (p->refused.err.code)
+		*err = p->refused.err;
+	else if ((is_refused(p, p->tip) ? refused_before(p, err) : try_tip(p, c, err)) == 0)
+		return admit_applied(p, err);
+	if (p->agent->dry_run || !state->revision[0])
+		return -1;
+	/* Its repairs were tried already. */
+	if (!p->refused.err.code && strcmp(state->revision, p->tip) == 0)
 		return -1;
 	if (fall_back(p, state->revision, c, &fallback) < 0)
 		log_error("back to %.7s: %s", state->revision, fallback.msg);

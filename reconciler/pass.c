@@ -45,7 +45,9 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	candidate_init(&candidate);
 	pass_begin(&pass, agent, outcome);
 	step_sync(&pass);
-	failed = step_gather(&pass, err);
+	failed = step_admit(&pass, err);
+	if (!failed)
+		failed = step_gather(&pass, err);
 	if (!failed)
 		failed = step_look_at_disk(&pass, err);
 	if (!failed)
@@ -55,8 +57,10 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	if (agent->dry_run)
 		return failed;
 	step_observe(&pass);
-	if (!failed && !pass.suspended)
-		failed = step_judge(&pass, &candidate, err);
+	/* What is on trial goes on being judged while its successor is refused. */
+	if ((!failed || pass.refused.err.code) && !pass.suspended &&
+	    step_judge(&pass, &candidate, err) < 0)
+		failed = -1;
 	if (step_report(&pass, failed ? err : NULL, &report) < 0) {
 		if (failed)
 			log_error("%s", report.msg);

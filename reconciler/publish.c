@@ -81,6 +81,11 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 	const struct findings found = {
 		.desired = p->tip[0] ? p->tip : NULL,
 		.synced = p->synced.code ? &p->synced : NULL,
+		.behind = p->behind,
+		.refused = p->refused.err.code ? &p->refused.err : NULL,
+		.refused_reason = p->refused.reason,
+		.refused_forward = p->refused.is_forward,
+		.foreign = p->foreign,
 		.failed = failed,
 		.facts = p->has_facts ? &p->facts : NULL,
 		.seen = p->has_seen ? &p->seen : NULL,

@@ -34,13 +34,32 @@ static void set_condition(struct condition_list *list, const char *type, const c
 	};
 }
 
-static void set_yes_no(struct condition_list *list, const char *type, const struct err *problem,
-		       const char *good_reason)
+static void set_synced(struct condition_list *list, const struct findings *found)
 {
-	if (problem)
-		set_condition(list, type, "False", err_code_reason(problem->code), problem->msg);
+	if (found->synced)
+		set_condition(list, "Synced", "False", err_code_reason(found->synced->code),
+			      found->synced->msg);
+	else if (found->refused && found->refused_forward)
+		set_condition(list, "Synced", "False", found->refused_reason, found->refused->msg);
 	else
-		set_condition(list, type, "True", good_reason, "");
+		set_condition(list, "Synced", "True", "Fetched",
+			      found->behind ? found->behind : "");
+}
+
+static void set_verified(struct condition_list *list, const struct agent *agent,
+			 const struct findings *found)
+{
+	if (!agent->config->verify)
+		set_condition(list, "Verified", "True", "NotRequired", "");
+	else if (found->refused && !found->refused_forward)
+		set_condition(list, "Verified", "False", found->refused_reason,
+			      found->refused->msg);
+	else if (!agent->high_water.verified[0])
+		set_condition(list, "Verified", "Unknown", "NothingVerified",
+			      "no signature has been looked at yet");
+	else
+		set_condition(list, "Verified", "True", "Signed",
+			      pool_printf(list->pool, "at %.7s", agent->high_water.verified));
 }
 
 static bool is_rejected(const struct agent *agent, const char *desired)
@@ -75,7 +94,7 @@ static void set_applied(struct condition_list *list, const struct agent *agent,
 
 	if (rejected && was_tried(r))
 		set_condition(list, "Applied", "False", err_code_reason(r->code), r->message);
-	else if (found->failed && !rejected)
+	else if (found->failed && !rejected && !found->refused)
 		set_condition(list, "Applied", "False", err_code_reason(found->failed->code),
 			      found->failed->msg);
 	else if (!agent->state.revision[0])
@@ -116,9 +135,15 @@ static void set_healthy(struct condition_list *list, const struct findings *foun
 
 #define HELD "HeldByHand"
 
+/* Whom a person has to be told of first. */
 static void set_ready(struct condition_list *list, const struct findings *found)
 {
 	static const char *const needed[] = {"Valid", "Applied", "Healthy"};
+
+	if (found->refused && !found->held) {
+		set_condition(list, "Ready", "False", found->refused_reason, found->refused->msg);
+		return;
+	}
 
 	if (found->held) {
 		set_condition(list, "Ready", "False", HELD, found->held);
@@ -145,7 +170,7 @@ static void set_ready(struct condition_list *list, const struct findings *found)
 static void set_progress(struct condition_list *list, const struct agent *agent,
 			 const struct findings *found)
 {
-	bool stalled = is_rejected(agent, found->desired);
+	bool stalled = found->refused || is_rejected(agent, found->desired);
 	bool on_trial = agent->state.trial.revision[0] != '\0';
 
 	if (on_trial)
@@ -157,11 +182,15 @@ static void set_progress(struct condition_list *list, const struct agent *agent,
 	else
 		set_condition(list, "Reconciling", "False", "Done", "");
 	set_condition(list, "Stalled", stalled ? "True" : "False",
-		      stalled ? "WaitsForCommit" : "Moving",
-		      stalled ? "this commit is not tried again until the branch moves" : "");
+		      found->refused ? "Refused"
+		      : stalled      ? "WaitsForCommit"
+				     : "Moving",
+		      found->refused ? "this commit is not taken: see Ready"
+		      : stalled      ? "this commit is not tried again until the branch moves"
+				     : "");
 }
 
-#define CONDITIONS_MAX 8
+#define CONDITIONS_MAX 16
 
 static void add_conditions(const struct agent *agent, const struct findings *found, int64_t now_s,
 			   struct pool *pool, struct node_status *ret)
@@ -169,7 +198,8 @@ static void add_conditions(const struct agent *agent, const struct findings *fou
 	struct condition_list list = {pool, &agent->state.status, ret, now_s};
 
 	ret->conditions = pool_calloc(pool, CONDITIONS_MAX, sizeof(*ret->conditions));
-	set_yes_no(&list, "Synced", found->synced, "Fetched");
+	set_synced(&list, found);
+	set_verified(&list, agent, found);
 	set_valid(&list, agent, found->desired);
 	set_applied(&list, agent, found);
 	set_healthy(&list, found);
@@ -251,12 +281,13 @@ static void add_facts(const struct agent *agent, const struct node_facts *facts,
 }
 
 /* What was found and mended now goes behind what was before; the oldest fall off. */
-static void add_drift(const struct agent *agent, const struct candidate *applied, int64_t now_s,
+static void add_drift(const struct agent *agent, const struct findings *found, int64_t now_s,
 		      struct pool *pool, struct node_status *ret)
 {
+	const struct candidate *applied = found->applied;
 	const struct node_status *before = &agent->state.status;
 	size_t n_new = applied ? applied->plan.n : 0;
-	struct drift_status *all = pool_calloc(pool, before->n_drift + n_new + 1, sizeof(*all));
+	struct drift_status *all = pool_calloc(pool, before->n_drift + n_new + 2, sizeof(*all));
 	size_t n = 0;
 
 	for (size_t i = 0; i < before->n_drift; i++)
@@ -269,6 +300,8 @@ static void add_drift(const struct agent *agent, const struct candidate *applied
 		    (action->file || !plan_touches(&applied->plan, action->program)))
 			all[n++] = (struct drift_status) {now_s, action->what, true};
 	}
+	if (found->foreign)
+		all[n++] = (struct drift_status) {now_s, found->foreign, true};
 	ret->drift = n > DRIFT_KEPT ? all + (n - DRIFT_KEPT) : all;
 	ret->n_drift = n > DRIFT_KEPT ? DRIFT_KEPT : n;
 }
@@ -308,7 +341,9 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		.heartbeat_s = agent->config->status.heartbeat_ms / 1000,
 		.desired = found->desired,
 		.applied = revision,
-		.quarantined = is_rejected(agent, found->desired) ? found->desired : NULL,
+		.quarantined = found->refused || is_rejected(agent, found->desired) ? found->desired
+										    : NULL,
+		.high_water = agent->high_water.marks.n ? agent->high_water.marks.v[0] : NULL,
 		.generation = found->generation,
 		.changed_at_s = changed ? now_s : state->status.changed_at_s,
 		.observed_at_s = now_s,
@@ -321,7 +356,7 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		add_services(agent, now_s, pool, ret);
 	}
 	add_facts(agent, found->facts, pool, ret);
-	add_drift(agent, found->applied, now_s, pool, ret);
+	add_drift(agent, found, now_s, pool, ret);
 	add_causes(agent, found->applied, pool, ret);
 	add_conditions(agent, found, now_s, pool, ret);
 	ret->last_good =

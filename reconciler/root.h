@@ -16,6 +16,8 @@
 #define PATH_STATE "/var/lib/dynia/state.json"
 #define PATH_INDEX "/var/lib/dynia/index"
 #define PATH_JOURNAL "/var/lib/dynia/journal"
+#define PATH_HIGH_WATER "/var/lib/dynia/high-water"
+#define PATH_ACCEPTED "/var/lib/dynia/accept-history"
 #define PATH_SUSPENDED "/var/lib/dynia/suspended"
 #define PATH_ROLLBACK "/var/lib/dynia/rollback"
 #define PATH_GENERATIONS "/var/lib/dynia/generations"

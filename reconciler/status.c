@@ -123,9 +123,10 @@ json_t *status_to_json(const struct node_status *s)
 			  text_or_null(s->public_address), "arch", s->arch, "os", s->os,
 			  "memory_bytes", (json_int_t)s->memory_bytes);
 
-	return json_pack("{si ss ss so so sI so so so so so so so so}", "version", STATUS_VERSION,
-			 "cluster", s->cluster, "node", s->node, "agent", agent, "revision",
-			 revision, "generation", (json_int_t)s->generation, "changed_at",
+	return json_pack("{si ss ss so so so sI so so so so so so so so}", "version",
+			 STATUS_VERSION, "cluster", s->cluster, "node", s->node, "agent", agent,
+			 "revision", revision, "high_water", text_or_null(s->high_water),
+			 "generation", (json_int_t)s->generation, "changed_at",
 			 time_or_null(s->changed_at_s), "observed_at",
 			 time_or_null(s->observed_at_s), "conditions", conditions_to_json(s),
 			 "services", services_to_json(s), "ingress", ingress_to_json(s), "drift",
@@ -271,6 +272,7 @@ static void take_rest(const json_t *object, struct pool *pool, struct node_statu
 	ret->applied = take_text(revision, "applied", pool, NULL);
 	ret->last_good = take_text(revision, "last_good", pool, NULL);
 	ret->quarantined = take_text(revision, "quarantined", pool, NULL);
+	ret->high_water = take_text(object, "high_water", pool, NULL);
 	ret->generation = take_int(object, "generation");
 	ret->changed_at_s = take_time(object, "changed_at");
 	ret->observed_at_s = take_time(object, "observed_at");

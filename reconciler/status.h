@@ -61,6 +61,7 @@ struct node_status {
 	const char *last_good;
 	const char *quarantined; /* the commit that this node refuses, with the reason in the
 				    conditions */
+	const char *high_water; /* the newest commit that was applied: the branch must contain it */
 	int64_t generation;
 	int64_t changed_at_s;
 	int64_t observed_at_s;

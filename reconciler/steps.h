@@ -13,6 +13,13 @@
 #include "reconciler/observe.h"
 #include "reconciler/pass.h"
 
+/* Why the branch's tip may not be looked at any further. */
+struct refusal {
+	struct err err;     /* code ERR_NONE: it may */
+	const char *reason; /* of the condition */
+	bool is_forward;    /* the rule that it breaks: forward only, or else the signatures */
+};
+
 struct pass {
 	struct agent *agent;
 	struct outcome *outcome;
@@ -20,7 +27,10 @@ struct pass {
 	struct remote remote;    /* the one that answered */
 	struct remote_refs refs; /* what it has; empty where none answered */
 	struct err synced;       /* why none did */
+	const char *behind;      /* a repository that was passed over, in words; NULL: none */
+	const char *foreign;     /* this node's status ref, where somebody else wrote it; NULL */
 	char tip[GIT_OID_HEX];   /* of the branch, "" where none is known */
+	struct refusal refused;  /* the tip is not to be taken, whatever is in it */
 	struct node_facts facts;
 	bool has_facts;
 	const char *unfinished; /* the apply whose journal is there, as a cause; NULL: none */
@@ -40,6 +50,11 @@ struct pass {
 void step_sync(struct pass *p);
 /* sync.c: pushes the own status ref where the server's is another one. */
 int push_status(struct pass *p, struct err *err);
+
+/* admit.c: does the tip continue what this node has applied? If not, that is in p->refused. -1: it cannot be told. */
+int step_admit(struct pass *p, struct err *err);
+/* admit.c: what is applied is the new high-water mark, where it is the tip. */
+int admit_applied(struct pass *p, struct err *err);
 
 /* converge.c: the inputs of rendering besides the commit. */
 int step_gather(struct pass *p, struct err *err);
