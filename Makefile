@@ -74,6 +74,7 @@ $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/libdynia.a
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 include tests/tests.mk
+include packaging/packaging.mk
 
 clean: ## remove everything that was built
 	rm -rf build

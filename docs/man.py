@@ -1,4 +1,8 @@
-"""Writes dynia(1) from what the program says of itself:  man.py PROGRAM > dynia.1"""
+"""Writes a manual page from what the program says of itself.
+
+man.py dynia.1 PROGRAM                       the commands
+man.py dynia-agent.yaml.5 PROGRAM            the keys of a file: agent.yaml, cluster.yaml, service.yaml
+"""
 
 import re
 import subprocess
@@ -65,8 +69,44 @@ def page(program):
     yield ".SH FILES"
     for path, meaning in FILES:
         yield from (".TP", f".I {path}", roff(meaning))
-    yield from (".SH ENVIRONMENT", ".TP", ".B NO_COLOR", "where it is set, no output is coloured")
+    yield from (".SH ENVIRONMENT", ".TP", ".B NO_COLOR", "where it is set, no output is coloured",
+                ".SH SEE ALSO", roff(SEE_ALSO.removeprefix("dynia(1), ")))
+
+
+# --- dynia-FILE(5) --------------------------------------------------------------------------------------------------
+
+FILE_SUMMARIES = {"agent.yaml": "how a node finds its repository", "cluster.yaml": "the nodes of a cluster, and what stands before its services",
+                  "service.yaml": "a service: what runs, and where it answers"}
+SEE_ALSO = "dynia(1), dynia-agent.yaml(5), dynia-cluster.yaml(5), dynia-service.yaml(5)"
+
+
+def plain(markdown):
+    """The reference's Markdown, of which its cells use code and line breaks, as roff."""
+    parts = re.split(r"`([^`]+)`", markdown.replace("\\|", "|"))
+    return "".join(f"\\fB{roff(part)}\\fR" if i % 2 else roff(part) for i, part in enumerate(parts)).replace("<br>", "\n.br\n")
+
+
+def file_page(program, name):
+    version = say(program, "version").split()[1]
+    intro, *sections = say(program, "schema", "--reference").split("\n## ")
+    text = next(text for title, _, text in (s.partition("\n") for s in sections) if title.strip(" `") == name)
+    yield from (f'.TH DYNIA\\-{name.upper()} 5 "" "dynia {version}" "File Formats"', ".SH NAME",
+                f"dynia\\-{name} \\- {FILE_SUMMARIES[name]}", ".SH DESCRIPTION")
+    for paragraph in [*text.split("\n|")[0].strip().split("\n\n"), intro.strip().split("\n\n")[-1]]:
+        yield from (plain(" ".join(paragraph.split())), ".PP")
+    yield ".SH KEYS"
+    for row in re.findall(r"^\| `.*\|$", text, re.M):
+        key, kind, default, meaning = (cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+        says = {"": "", "**required**": ", required"}.get(default, f", by default {default}")
+        yield from (".TP", plain(key), f"{plain(kind + says)}.", ".br", plain(meaning))
+    yield from (".SH SEE ALSO", roff(SEE_ALSO))
+
+
+def main(page_name, program):
+    name, _, section = page_name.rpartition(".")
+    lines = page(program) if section == "1" else file_page(program, name.removeprefix("dynia-"))
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":
-    print("\n".join(page(sys.argv[1])))
+    main(*sys.argv[1:])

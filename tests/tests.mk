@@ -1,8 +1,6 @@
 # What runs on the program: tests, checks, the demo and the bench. Included by the Makefile.
 
 PYTHON ?= /usr/bin/python3
-PREFIX ?= /usr
-DESTDIR ?=
 FUZZ_SECONDS ?= 60
 KEEP ?=
 
@@ -19,6 +17,7 @@ PACKAGES_format := lint
 PACKAGES_sanitize := run check
 PACKAGES_fuzz := fuzz
 PACKAGES_coverage := run check coverage
+PACKAGES_deb := deb
 PACKAGES := $(sort build $(foreach goal,$(MAKECMDGOALS),$(PACKAGES_$(goal))))
 
 tools:
@@ -149,24 +148,16 @@ define generate
 	@mkdir -p $(1)/schema
 	@set -e; for s in $(SCHEMAS); do $(O)/dynia schema $$s > $(1)/schema/$$s.json; done
 	@$(O)/dynia schema --reference > $(1)/reference.md
-	@$(PYTHON) docs/man.py $(O)/dynia > $(1)/dynia.1
+	@$(PYTHON) docs/man.py dynia.1 $(O)/dynia > $(1)/dynia.1
 endef
 
 schema: all ## write docs/schema/*.json, docs/reference.md and docs/dynia.1 anew
 	$(call generate,docs)
-
-man: schema ## the same: the manual page is made with them
 
 generated: all ## fail where generating those files again changes one
 	$(call generate,$(O)/generated)
 	@for f in schema/cluster.json schema/service.json schema/agent.json reference.md dynia.1; do \
 		cmp $(O)/generated/$$f docs/$$f || { echo "run make schema, and commit what it writes" >&2; exit 1; }; done
 
-# --- installing -----------------------------------------------------------------------------------------------------------
-
-install: all ## DESTDIR=, PREFIX=/usr
-	install -D -m 0755 -s $(O)/dynia $(DESTDIR)$(PREFIX)/bin/dynia
-	install -D -m 0644 docs/dynia.1 $(DESTDIR)$(PREFIX)/share/man/man1/dynia.1
-
 .PHONY: check unit corpora e2e golden sanitize fuzz fuzz-run coverage bench demo lint lint-compilers lint-headers \
-	lint-layers lint-tidy lint-cppcheck lint-format lint-text programs format schema man generated install
+	lint-layers lint-tidy lint-cppcheck lint-format lint-text programs format schema generated
