@@ -120,9 +120,7 @@ static int run(const struct command *self, int argc, char **argv)
 		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
 		 .flag = &o.agent.dry_run},
 		{"accept-history", "REV",
-		 "from the next pass on REV is where history begins, though what was applied is "
-		 "not behind it; "
-		 "with --once that pass is made",
+		 "history begins at REV, although what was applied is not behind it",
 		 .text = &o.accept_history},
 		{"root", "DIR", "the node lives in DIR; nothing outside it is touched",
 		 .text = &o.agent.root},

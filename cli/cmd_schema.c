@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/strbuf.h"
 #include "cli/command.h"
+#include "reconciler/reasons.h"
 #include "spec/schema.h"
 
 static const struct table_name *find_table(const char *name)
@@ -14,12 +15,22 @@ static const struct table_name *find_table(const char *name)
 	return NULL;
 }
 
+static void list_reasons(struct strbuf *out)
+{
+	for (size_t i = 0; i < REASON_COUNT; i++)
+		strbuf_addf(out, "%s\t%s\n", reason_name((enum reason)i),
+			    reason_meaning((enum reason)i));
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
 	bool reference = false;
+	bool reasons = false;
 	const struct cli_option options[] = {
 		{"reference", NULL, "the whole reference, in Markdown", .flag = &reference},
+		{"reasons", NULL, "every reason of a condition, and what it means",
+		 .flag = &reasons},
 		CLI_OPTION_END,
 	};
 	struct cli_args args = {.most = 1};
@@ -30,6 +41,8 @@ static int run(const struct command *self, int argc, char **argv)
 		return status;
 	if (reference) {
 		schema_reference(&text);
+	} else if (reasons) {
+		list_reasons(&text);
 	} else {
 		table = find_table(args.n ? args.v[0] : "cluster");
 		if (!table)

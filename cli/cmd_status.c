@@ -63,6 +63,15 @@ static const char *age(struct pool *pool, int64_t seconds)
 	return pool_printf(pool, "%" PRId64 "s", seconds < 0 ? 0 : seconds);
 }
 
+/* As wide as its column. */
+static const char *coloured(const char *health, struct pool *pool)
+{
+	bool colour = cli_colour();
+
+	return pool_printf(pool, "%s%-8s%s", colour ? colour_of(health) : "", health,
+			   colour ? "\033[0m" : "");
+}
+
 static const char *row_health(const struct row *row, int64_t now_s)
 {
 	const struct node_status *s = &row->status;
@@ -77,7 +86,6 @@ static const char *row_health(const struct row *row, int64_t now_s)
 static const char *row_message(const struct row *row, const char *health, int64_t now_s,
 			       struct pool *pool)
 {
-	const struct condition *ready = status_condition(&row->status, "Ready");
 	const struct condition *synced = status_condition(&row->status, "Synced");
 
 	if (row->unreadable.code)
@@ -85,8 +93,8 @@ static const char *row_message(const struct row *row, const char *health, int64_
 	if (strcmp(health, "silent") == 0)
 		return pool_printf(pool, "last heard %s ago",
 				   age(pool, now_s - row->status.observed_at_s));
-	if (ready && strcmp(ready->status, "True") != 0)
-		return ready->message;
+	if (*status_trouble(&row->status))
+		return status_trouble(&row->status);
 	if (synced && strcmp(synced->status, "True") != 0)
 		return synced->message;
 	return "";
@@ -107,14 +115,25 @@ static void print_row(const struct row *row, int64_t now_s, int name_width, stru
 	const char *health = row_health(row, now_s);
 	const char *name = pool_printf(pool, "%s/%s", row->entry->cluster, row->entry->node);
 	const char *services = pool_printf(pool, "%zu/%zu", healthy_services(s), s->n_services);
-	bool colour = cli_colour();
 
-	printf("%-*s  %s%-8s%s  %-7.7s  %-8s  %-7s  %-5s  %.*s\n", name_width, name,
-	       colour ? colour_of(health) : "", health, colour ? "\033[0m" : "",
-	       s->applied ? s->applied : "-", services,
+	printf("%-*s  %s  %-7.7s  %-8s  %-7s  %-5s  %.*s\n", name_width, name,
+	       coloured(health, pool), s->applied ? s->applied : "-", services,
 	       s->changed_at_s ? age(pool, now_s - s->changed_at_s) : "-",
 	       s->observed_at_s ? age(pool, now_s - s->observed_at_s) : "-", MESSAGE_WIDTH,
 	       row_message(row, health, now_s, pool));
+}
+
+/* Which of the four levels are ill, and of what. */
+static void print_levels(const struct node_status *s, struct pool *pool)
+{
+	for (size_t i = 0; i < LEVEL_COUNT; i++) {
+		const struct level_health *level = &s->levels[i];
+
+		if (level->health && !health_is_good(level->health))
+			printf("  %-14s  %s  %s%s%.*s\n", level_name((enum level)i),
+			       coloured(level->health, pool), level->reason,
+			       *level->message ? ": " : "", MESSAGE_WIDTH, level->message);
+	}
 }
 
 static void print_table(const struct row *rows, size_t n, struct pool *pool)
@@ -129,8 +148,10 @@ static void print_table(const struct row *rows, size_t n, struct pool *pool)
 	}
 	printf("%-*s  %-8s  %-7s  %-8s  %-7s  %-5s  %s\n", (int)width, "NODE", "HEALTH", "COMMIT",
 	       "SERVICES", "CHANGED", "SEEN", "MESSAGE");
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		print_row(&rows[i], now_s, (int)width, pool);
+		print_levels(&rows[i].status, pool);
+	}
 }
 
 /* What the nodes wrote, as it is, with what could not be read named. */

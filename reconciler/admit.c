@@ -40,7 +40,7 @@ static int is_forward(struct pass *p, struct err *err)
 		if (older < 0)
 			err_clear(err);
 		p->refused.is_forward = true;
-		p->refused.reason = older > 0 ? "OlderHistory" : "HistoryRewritten";
+		p->refused.reason = older > 0 ? REASON_OLDER_HISTORY : REASON_HISTORY_REWRITTEN;
 		err_set(&p->refused.err, ERR_VERIFY,
 			"%.7s %s %.7s, which %s, and history only moves forward: push a commit on "
 			"top of %.7s, or "

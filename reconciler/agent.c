@@ -141,6 +141,14 @@ static int open_mirror(struct agent *agent, struct err *err)
 	return 0;
 }
 
+/* A time of the wall clock in clock_ms(); what seems to be yet to come is now. */
+static int64_t monotonic(int64_t wall_s)
+{
+	int64_t ago_s = clock_wall_s() - wall_s;
+
+	return clock_ms() - (ago_s > 0 ? ago_s : 0) * 1000;
+}
+
 /* What is lost or damaged here is found out again by the next pass. */
 static void open_memory(struct agent *agent)
 {
@@ -159,6 +167,7 @@ static void open_memory(struct agent *agent)
 		index_release(&agent->index);
 		index_init(&agent->index);
 	}
+	agent->index_lost = has_index <= 0;
 	if (has_index <= 0) {
 		agent->index.generation = agent->state.status.generation;
 		agent->state.has_watch = false;
@@ -168,6 +177,7 @@ static void open_memory(struct agent *agent)
 		agent->state.has_watch = false;
 	}
 	agent->probes = xcalloc(agent->state.watch.n_services + 1, sizeof(*agent->probes));
+	agent->changed_ms = monotonic(agent->state.status.changed_at_s);
 }
 
 int agent_open(struct agent *agent, const struct agent_options *options, struct err *err)

@@ -41,7 +41,11 @@ struct agent {
 	struct state state;
 	struct high_water high_water;
 	struct index index;
+	bool index_lost;      /* it could not be read, or was never written */
 	struct probe *probes; /* one for each of state.watch.services */
+	/* monotonic, for the wall clock may jump */
+	int64_t changed_ms;     /* when the node changed last */
+	int64_t trial_until_ms; /* 0: not known to this agent yet */
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
 	char last_error[1000]; /* the message that was logged last, so that it is said once */
 };

@@ -111,9 +111,9 @@ static int look_at_programs(const struct runtime_context *rt, const struct runti
 	if (!watch->haproxy_config[0])
 		return 0;
 	ret->haproxy_health = program_health(&ret->haproxy, watch->haproxy_config);
-	if (ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
-						    &ret->servers, &ignored) < 0)
-		ret->haproxy_health = "degraded";
+	ret->has_servers =
+		ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
+							&ret->servers, &ignored) == 0;
 	return 0;
 }
 

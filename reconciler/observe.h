@@ -6,6 +6,7 @@
 #define RECONCILER_OBSERVE_H
 
 #include "base/err.h"
+#include "reconciler/health.h"
 #include "reconciler/runtime.h"
 #include "reconciler/watch.h"
 
@@ -21,10 +22,12 @@ struct probe {
 struct observation {
 	struct program_state haproxy;
 	struct program_state caddy;
+	bool has_servers;
 	long servers_up;
 	long servers;
 	const char *haproxy_health; /* NULL: the cluster has none */
 	const char *caddy_health;
+	struct level_health container; /* zeroed: the node has none */
 };
 
 /* probes: one for each of watch->services, zeroed before the first look. running_for_ms: since the

@@ -13,7 +13,9 @@ static bool heartbeat_is_due(const struct pass *p, int64_t now_s)
 {
 	const struct state *state = &p->agent->state;
 
-	return now_s - state->published_at_s >= p->agent->config->status.heartbeat_ms / 1000;
+	/* After a clock that was ahead, the last one is yet to come. */
+	return now_s < state->published_at_s ||
+	       now_s - state->published_at_s >= p->agent->config->status.heartbeat_ms / 1000;
 }
 
 static int commit_status(struct pass *p, const struct node_status *status, int64_t now_s,
@@ -88,6 +90,7 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		.foreign = p->foreign,
 		.failed = failed,
 		.facts = p->has_facts ? &p->facts : NULL,
+		.machine = &p->machine,
 		.seen = p->has_seen ? &p->seen : NULL,
 		.applied = p->applied,
 		.held = p->held,

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "reconciler/levels.h"
 
 #define DRIFT_KEPT 20
 #define CAUSES_MAX 50
@@ -19,8 +20,8 @@ struct condition_list {
 };
 
 /* `since` is when the condition's status last became another one. */
-static void set_condition(struct condition_list *list, const char *type, const char *status,
-			  const char *reason, const char *message)
+static void set_condition_by_name(struct condition_list *list, const char *type, const char *status,
+				  const char *reason, const char *message)
 {
 	const struct condition *was = status_condition(list->before, type);
 	bool same = was && strcmp(was->status, status) == 0 && was->since_s > 0;
@@ -34,15 +35,21 @@ static void set_condition(struct condition_list *list, const char *type, const c
 	};
 }
 
+static void set_condition(struct condition_list *list, const char *type, const char *status,
+			  enum reason reason, const char *message)
+{
+	set_condition_by_name(list, type, status, reason_name(reason), message);
+}
+
 static void set_synced(struct condition_list *list, const struct findings *found)
 {
 	if (found->synced)
-		set_condition(list, "Synced", "False", err_code_reason(found->synced->code),
+		set_condition(list, "Synced", "False", reason_of(found->synced->code),
 			      found->synced->msg);
 	else if (found->refused && found->refused_forward)
 		set_condition(list, "Synced", "False", found->refused_reason, found->refused->msg);
 	else
-		set_condition(list, "Synced", "True", "Fetched",
+		set_condition(list, "Synced", "True", REASON_FETCHED,
 			      found->behind ? found->behind : "");
 }
 
@@ -50,15 +57,15 @@ static void set_verified(struct condition_list *list, const struct agent *agent,
 			 const struct findings *found)
 {
 	if (!agent->config->verify)
-		set_condition(list, "Verified", "True", "NotRequired", "");
+		set_condition(list, "Verified", "True", REASON_NOT_REQUIRED, "");
 	else if (found->refused && !found->refused_forward)
 		set_condition(list, "Verified", "False", found->refused_reason,
 			      found->refused->msg);
 	else if (!agent->high_water.verified[0])
-		set_condition(list, "Verified", "Unknown", "NothingVerified",
+		set_condition(list, "Verified", "Unknown", REASON_NOTHING_VERIFIED,
 			      "no signature has been looked at yet");
 	else
-		set_condition(list, "Verified", "True", "Signed",
+		set_condition(list, "Verified", "True", REASON_SIGNED,
 			      pool_printf(list->pool, "at %.7s", agent->high_water.verified));
 }
 
@@ -78,12 +85,12 @@ static void set_valid(struct condition_list *list, const struct agent *agent, co
 	const struct rejection *r = &agent->state.rejected;
 
 	if (!desired)
-		set_condition(list, "Valid", "Unknown", "NoRevision",
+		set_condition(list, "Valid", "Unknown", REASON_NO_REVISION,
 			      "no commit has been seen yet");
 	else if (is_rejected(agent, desired) && !was_tried(r))
-		set_condition(list, "Valid", "False", err_code_reason(r->code), r->message);
+		set_condition(list, "Valid", "False", reason_of(r->code), r->message);
 	else
-		set_condition(list, "Valid", "True", "Checked", "");
+		set_condition(list, "Valid", "True", REASON_CHECKED, "");
 }
 
 static void set_applied(struct condition_list *list, const struct agent *agent,
@@ -93,47 +100,43 @@ static void set_applied(struct condition_list *list, const struct agent *agent,
 	bool rejected = is_rejected(agent, found->desired);
 
 	if (rejected && was_tried(r))
-		set_condition(list, "Applied", "False", err_code_reason(r->code), r->message);
+		set_condition(list, "Applied", "False", reason_of(r->code), r->message);
 	else if (found->failed && !rejected && !found->refused)
-		set_condition(list, "Applied", "False", err_code_reason(found->failed->code),
+		set_condition(list, "Applied", "False", reason_of(found->failed->code),
 			      found->failed->msg);
 	else if (!agent->state.revision[0])
-		set_condition(list, "Applied", "False", "NothingApplied",
+		set_condition(list, "Applied", "False", REASON_NOTHING_APPLIED,
 			      "no commit has been applied yet");
 	else
-		set_condition(list, "Applied", "True", "Applied",
+		set_condition(list, "Applied", "True", REASON_APPLIED,
 			      pool_printf(list->pool, "at %.7s", agent->state.revision));
 }
 
-/* The first thing that is not well, in words. */
-static const char *what_is_ill(const struct node_status *s, struct pool *pool)
+/* What a commit can be the cause of; the machine has a condition of its own. */
+static void set_healthy(struct condition_list *list)
 {
-	if (s->caddy_health && strcmp(s->caddy_health, "healthy") != 0)
-		return "caddy does not answer as it should";
-	if (s->haproxy_health && strcmp(s->haproxy_health, "healthy") != 0)
-		return "haproxy does not answer as it should";
-	for (size_t i = 0; i < s->n_services; i++)
-		if (strcmp(s->services[i].health, "healthy") != 0)
-			return pool_printf(pool, "service %s is %s%s%s", s->services[i].name,
-					   s->services[i].health,
-					   s->services[i].message ? ": " : "",
-					   s->services[i].message ? s->services[i].message : "");
-	return NULL;
-}
+	const struct level_health *ill = levels_worst(list->status->levels);
 
-static void set_healthy(struct condition_list *list, const struct findings *found)
-{
-	const char *ill = what_is_ill(list->status, list->pool);
-
-	if (!found->seen)
-		set_condition(list, "Healthy", "Unknown", "NotObserved", "nothing was looked at");
-	else if (ill)
-		set_condition(list, "Healthy", "False", "Unhealthy", ill);
+	if (!ill)
+		set_condition(list, "Healthy", "True", REASON_HEALTHY, "");
 	else
-		set_condition(list, "Healthy", "True", "Healthy", "");
+		set_condition_by_name(list, "Healthy",
+				      strcmp(ill->reason, reason_name(REASON_NOT_OBSERVED)) == 0
+					      ? "Unknown"
+					      : "False",
+				      ill->reason, ill->message);
 }
 
-#define HELD "HeldByHand"
+static void set_machine_healthy(struct condition_list *list)
+{
+	const struct level_health *level = &list->status->levels[LEVEL_INFRASTRUCTURE];
+
+	set_condition_by_name(list, "MachineHealthy",
+			      health_is_good(level->health)           ? "True"
+			      : strcmp(level->health, "unknown") == 0 ? "Unknown"
+								      : "False",
+			      level->reason, level->message);
+}
 
 /* Whom a person has to be told of first. */
 static void set_ready(struct condition_list *list, const struct findings *found)
@@ -146,7 +149,7 @@ static void set_ready(struct condition_list *list, const struct findings *found)
 	}
 
 	if (found->held) {
-		set_condition(list, "Ready", "False", HELD, found->held);
+		set_condition(list, "Ready", "False", REASON_HELD_BY_HAND, found->held);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
@@ -154,16 +157,14 @@ static void set_ready(struct condition_list *list, const struct findings *found)
 
 		if (strcmp(c->status, "True") == 0)
 			continue;
-		set_condition(list, "Ready", "False", c->reason, c->message);
+		set_condition_by_name(list, "Ready", "False", c->reason, c->message);
 		return;
 	}
 	if (found->synced && !found->desired)
-		set_condition(list, "Ready", "Unknown", "NoRevision", found->synced->msg);
+		set_condition(list, "Ready", "Unknown", REASON_NO_REVISION, found->synced->msg);
 	else
-		set_condition(list, "Ready", "True", "Healthy", "");
+		set_condition(list, "Ready", "True", REASON_HEALTHY, "");
 }
-
-#define ON_TRIAL "WaitsForHealth"
 
 /* Stalled: nothing will change until somebody acts. Reconciling: the next pass goes on by itself.
  */
@@ -174,17 +175,17 @@ static void set_progress(struct condition_list *list, const struct agent *agent,
 	bool on_trial = agent->state.trial.revision[0] != '\0';
 
 	if (on_trial)
-		set_condition(list, "Reconciling", "True", ON_TRIAL,
+		set_condition(list, "Reconciling", "True", REASON_WAITS_FOR_HEALTH,
 			      pool_printf(list->pool, "%.7s has to show that it works",
 					  agent->state.trial.revision));
 	else if (found->failed && !stalled)
-		set_condition(list, "Reconciling", "True", "Retrying", "");
+		set_condition(list, "Reconciling", "True", REASON_RETRYING, "");
 	else
-		set_condition(list, "Reconciling", "False", "Done", "");
+		set_condition(list, "Reconciling", "False", REASON_DONE, "");
 	set_condition(list, "Stalled", stalled ? "True" : "False",
-		      found->refused ? "Refused"
-		      : stalled      ? "WaitsForCommit"
-				     : "Moving",
+		      found->refused ? REASON_REFUSED
+		      : stalled      ? REASON_WAITS_FOR_COMMIT
+				     : REASON_MOVING,
 		      found->refused ? "this commit is not taken: see Ready"
 		      : stalled      ? "this commit is not tried again until the branch moves"
 				     : "");
@@ -202,7 +203,8 @@ static void add_conditions(const struct agent *agent, const struct findings *fou
 	set_verified(&list, agent, found);
 	set_valid(&list, agent, found->desired);
 	set_applied(&list, agent, found);
-	set_healthy(&list, found);
+	set_healthy(&list);
+	set_machine_healthy(&list);
 	set_ready(&list, found);
 	set_progress(&list, agent, found);
 }
@@ -355,6 +357,10 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		ret->caddy_health = found->seen->caddy_health;
 		add_services(agent, now_s, pool, ret);
 	}
+	levels_judge(found->seen, &state->watch, agent->probes, pool, ret->levels);
+	if (found->machine)
+		ret->levels[LEVEL_INFRASTRUCTURE] = *found->machine;
+	level_end(&ret->levels[LEVEL_INFRASTRUCTURE], REASON_HEALTHY);
 	add_facts(agent, found->facts, pool, ret);
 	add_drift(agent, found, now_s, pool, ret);
 	add_causes(agent, found->applied, pool, ret);
@@ -365,16 +371,21 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 			: state->status.last_good;
 }
 
+static bool has_reason(const struct condition *condition, enum reason reason)
+{
+	return strcmp(condition->reason, reason_name(reason)) == 0;
+}
+
 static bool is_on_trial(const struct node_status *s)
 {
-	return strcmp(status_condition(s, "Reconciling")->reason, ON_TRIAL) == 0;
+	return has_reason(status_condition(s, "Reconciling"), REASON_WAITS_FOR_HEALTH);
 }
 
 const char *report_subject(const struct node_status *s, struct pool *pool)
 {
 	const struct condition *ready = status_condition(s, "Ready");
 
-	if (strcmp(ready->reason, HELD) == 0)
+	if (has_reason(ready, REASON_HELD_BY_HAND))
 		return pool_printf(pool, "%s: at %.7s, %s", s->node,
 				   s->applied ? s->applied : "nothing", ready->message);
 	if (s->quarantined && s->applied)
@@ -387,11 +398,11 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 		return pool_printf(pool, "%s: tries %.7s: %s", s->node, s->applied, ready->message);
 	if (!s->applied)
 		return pool_printf(pool, "%s: nothing is applied: %s", s->node, ready->message);
-	if (strcmp(ready->status, "True") == 0)
+	if (strcmp(ready->status, "True") == 0 && !condition_is(s, "MachineHealthy", "False"))
 		return pool_printf(pool, "%s: healthy at %.7s, %zu service%s", s->node, s->applied,
 				   s->n_services, s->n_services == 1 ? "" : "s");
 	return pool_printf(pool, "%s: %s at %.7s: %s", s->node, status_health(s), s->applied,
-			   ready->message);
+			   status_trouble(s));
 }
 
 void report_digest(const struct node_status *status, char ret[SHA256_HEX_SIZE])

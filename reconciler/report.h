@@ -8,6 +8,7 @@
 #include "reconciler/candidate.h"
 #include "reconciler/node_facts.h"
 #include "reconciler/observe.h"
+#include "reconciler/reasons.h"
 
 /* What report_status() is made from. Members that a pass did not come to are NULL or zero. */
 struct findings {
@@ -15,11 +16,12 @@ struct findings {
 	const struct err *synced;   /* why no remote answered, or NULL */
 	const char *behind;         /* a repository that was passed over, in words, or NULL */
 	const struct err *refused;  /* why the branch's tip may not be taken, or NULL */
-	const char *refused_reason; /* of the condition */
+	enum reason refused_reason; /* of the condition */
 	bool refused_forward;       /* it is Synced that is not True, or else Verified */
 	const char *foreign;        /* a ref of this node's that somebody else wrote, or NULL */
 	const struct err *failed;   /* what stopped the pass, or NULL */
 	const struct node_facts *facts;
+	const struct level_health *machine; /* infrastructure; NULL: not looked at */
 	const struct observation *seen; /* NULL: nothing is applied, or it could not be looked at */
 	const struct candidate *applied; /* the revision that was applied in this pass, or NULL */
 	const char *held;                /* what a person has ordered, or NULL */

@@ -39,8 +39,9 @@ static json_t *trial_to_json(const struct trial *trial)
 
 	for (size_t i = 0; i < trial->n_excused; i++)
 		json_array_append_new(excused, json_string(trial->excused[i]));
-	return json_pack("{ss ss sI so}", "revision", trial->revision, "back_to", trial->back_to,
-			 "until", (json_int_t)trial->until_s, "excused", excused);
+	return json_pack("{ss ss sI sI so}", "revision", trial->revision, "back_to", trial->back_to,
+			 "until", (json_int_t)trial->until_s, "timeout",
+			 (json_int_t)trial->timeout_s, "excused", excused);
 }
 
 static json_t *to_json(const struct state *s)
@@ -101,6 +102,7 @@ static void take_trial(const json_t *object, struct pool *pool, struct trial *re
 	take_hex(object, "revision", ret->revision, sizeof(ret->revision));
 	take_hex(object, "back_to", ret->back_to, sizeof(ret->back_to));
 	ret->until_s = (int64_t)json_integer_value(json_object_get(object, "until"));
+	ret->timeout_s = (int64_t)json_integer_value(json_object_get(object, "timeout"));
 	ret->excused = pool_calloc(pool, n + 1, sizeof(*ret->excused));
 	for (size_t i = 0; i < n; i++) {
 		const char *name = json_string_value(json_array_get(excused, i));

@@ -29,6 +29,7 @@ struct trial {
 	char revision[GIT_OID_HEX]; /* "" where there is none */
 	char back_to[GIT_OID_HEX];  /* the last good one, "" where there is none */
 	int64_t until_s;            /* wall clock */
+	int64_t timeout_s;          /* the whole of it */
 	const char **excused;       /* services that were ill before */
 	size_t n_excused;
 };

@@ -40,6 +40,22 @@ static json_t *conditions_to_json(const struct node_status *s)
 	return list;
 }
 
+static json_t *levels_to_json(const struct node_status *s)
+{
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < LEVEL_COUNT; i++) {
+		const struct level_health *level = &s->levels[i];
+
+		if (level->health)
+			json_object_set_new(all, level_name((enum level)i),
+					    json_pack("{ss ss ss}", "health", level->health,
+						      "reason", level->reason, "message",
+						      level->message ? level->message : ""));
+	}
+	return all;
+}
+
 static json_t *services_to_json(const struct node_status *s)
 {
 	json_t *list = json_array();
@@ -123,14 +139,15 @@ json_t *status_to_json(const struct node_status *s)
 			  text_or_null(s->public_address), "arch", s->arch, "os", s->os,
 			  "memory_bytes", (json_int_t)s->memory_bytes);
 
-	return json_pack("{si ss ss so so so sI so so so so so so so so}", "version",
+	return json_pack("{si ss ss so so so sI so so so so so so so so so}", "version",
 			 STATUS_VERSION, "cluster", s->cluster, "node", s->node, "agent", agent,
 			 "revision", revision, "high_water", text_or_null(s->high_water),
 			 "generation", (json_int_t)s->generation, "changed_at",
 			 time_or_null(s->changed_at_s), "observed_at",
 			 time_or_null(s->observed_at_s), "conditions", conditions_to_json(s),
-			 "services", services_to_json(s), "ingress", ingress_to_json(s), "drift",
-			 drift_to_json(s), "causes", causes_to_json(s), "facts", facts);
+			 "health", levels_to_json(s), "services", services_to_json(s), "ingress",
+			 ingress_to_json(s), "drift", drift_to_json(s), "causes", causes_to_json(s),
+			 "facts", facts);
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -180,6 +197,21 @@ static void take_conditions(const json_t *list, struct pool *pool, struct node_s
 			.reason = take_text(one, "reason", pool, ""),
 			.message = take_text(one, "message", pool, ""),
 			.since_s = take_time(one, "since"),
+		};
+	}
+}
+
+static void take_levels(const json_t *all, struct pool *pool, struct node_status *ret)
+{
+	for (size_t i = 0; i < LEVEL_COUNT; i++) {
+		const json_t *one = json_object_get(all, level_name((enum level)i));
+
+		if (!json_is_object(one))
+			continue;
+		ret->levels[i] = (struct level_health) {
+			.health = take_text(one, "health", pool, "unknown"),
+			.reason = take_text(one, "reason", pool, ""),
+			.message = take_text(one, "message", pool, ""),
 		};
 	}
 }
@@ -293,6 +325,7 @@ int status_from_object(const json_t *object, struct pool *pool, struct node_stat
 	ret->node = take_text(object, "node", pool, "");
 	take_rest(object, pool, ret);
 	take_conditions(json_object_get(object, "conditions"), pool, ret);
+	take_levels(json_object_get(object, "health"), pool, ret);
 	take_services(json_object_get(object, "services"), pool, ret);
 	take_ingress(json_object_get(object, "ingress"), pool, ret);
 	take_drift(json_object_get(object, "drift"), pool, ret);
@@ -336,10 +369,20 @@ static bool is_failed(const char *health)
 	return health && strcmp(health, "failed") == 0;
 }
 
+const char *status_trouble(const struct node_status *status)
+{
+	const struct condition *ready = status_condition(status, "Ready");
+	const struct condition *machine = status_condition(status, "MachineHealthy");
+
+	if (ready && strcmp(ready->status, "True") != 0)
+		return ready->message;
+	return machine && strcmp(machine->status, "False") == 0 ? machine->message : "";
+}
+
 const char *status_health(const struct node_status *status)
 {
 	if (condition_is(status, "Ready", "True"))
-		return "healthy";
+		return condition_is(status, "MachineHealthy", "False") ? "degraded" : "healthy";
 	if (!status->applied || is_failed(status->caddy_health) ||
 	    is_failed(status->haproxy_health))
 		return "failed";

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "reconciler/health.h"
 
 #define STATUS_TEXT_MAX 1000
 #define STATUS_LIST_MAX 20000
@@ -67,6 +68,7 @@ struct node_status {
 	int64_t observed_at_s;
 	struct condition *conditions;
 	size_t n_conditions;
+	struct level_health levels[LEVEL_COUNT]; /* an older agent's has NULLs */
 	struct service_status *services;
 	size_t n_services;
 	const char *haproxy_health; /* NULL: the cluster has none */
@@ -95,6 +97,8 @@ int status_from_object(const json_t *object, struct pool *pool, struct node_stat
 		       struct err *err);
 const struct condition *status_condition(const struct node_status *status, const char *type);
 bool condition_is(const struct node_status *status, const char *type, const char *value);
+/* Why it is not healthy: what speaks against Ready, or else the machine's trouble; "" where nothing does. */
+const char *status_trouble(const struct node_status *status);
 /* The worst of the node in a word: "healthy", "degraded", "failed", "unknown". */
 const char *status_health(const struct node_status *status);
 

@@ -16,7 +16,7 @@
 /* Why the branch's tip may not be looked at any further. */
 struct refusal {
 	struct err err;     /* code ERR_NONE: it may */
-	const char *reason; /* of the condition */
+	enum reason reason; /* of the condition */
 	bool is_forward;    /* the rule that it breaks: forward only, or else the signatures */
 };
 
@@ -38,7 +38,8 @@ struct pass {
 	char pinned[GIT_OID_HEX]; /* the commit to be at instead of the tip; "": none */
 	const char *held;         /* what a person has ordered, for the status; NULL: nothing */
 	bool drifted;
-	struct candidate *applied; /* what this pass applied */
+	struct candidate *applied;   /* what this pass applied */
+	struct level_health machine; /* infrastructure */
 	struct observation seen;
 	bool has_seen;
 	bool proved; /* the applied revision has shown that it works */

@@ -1,10 +1,23 @@
 /* Does what was applied work? A new revision is on trial until it does, or is taken back. */
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "reconciler/infrastructure.h"
+#include "reconciler/levels.h"
 #include "reconciler/runtime.h"
 #include "reconciler/steps.h"
+
+static void look_at_machine(struct pass *p)
+{
+	const struct level_health *before = &p->agent->state.status.levels[LEVEL_INFRASTRUCTURE];
+	bool was_ill = before->health && !health_is_good(before->health);
+
+	p->machine = (struct level_health) {0};
+	infrastructure_look(&p->agent->root, p->has_facts ? &p->facts.certificates : NULL,
+			    clock_wall_s(), was_ill, p->pool, &p->machine);
+}
 
 void step_observe(struct pass *p)
 {
@@ -12,25 +25,20 @@ void step_observe(struct pass *p)
 	const struct state *state = &agent->state;
 	struct err err = {0};
 	const struct runtime_ops *ops;
-	int64_t changed_at_s =
-		p->applied && p->outcome->changed ? clock_wall_s() : state->status.changed_at_s;
 
+	look_at_machine(p);
 	if (!state->has_watch)
 		return;
+	if (p->applied && p->outcome->changed)
+		agent->changed_ms = clock_ms();
 	ops = runtime_find(state->watch.at.runtime, &err);
-	p->has_seen =
-		ops && observe_node(&agent->root, ops, &state->watch, agent->probes,
-				    (clock_wall_s() - changed_at_s) * 1000, &p->seen, &err) == 0;
+	p->has_seen = ops && observe_node(&agent->root, ops, &state->watch, agent->probes,
+					  clock_ms() - agent->changed_ms, &p->seen, &err) == 0;
 	if (!p->has_seen)
 		log_error("look at the node: %s", err.msg);
 }
 
 /* --- the trial ----------------------------------------------------------------------- */
-
-static bool is_healthy(const char *health)
-{
-	return strcmp(health, "healthy") == 0;
-}
 
 /* Services that were ill already are no fault of the new revision's. */
 static void excuse_the_ill(struct pass *p, struct trial *trial)
@@ -40,7 +48,7 @@ static void excuse_the_ill(struct pass *p, struct trial *trial)
 	trial->excused = pool_calloc(p->pool, before->n_services + 1, sizeof(*trial->excused));
 	trial->n_excused = 0;
 	for (size_t i = 0; i < before->n_services; i++)
-		if (!is_healthy(before->services[i].health))
+		if (!health_is_good(before->services[i].health))
 			trial->excused[trial->n_excused++] = before->services[i].name;
 }
 
@@ -58,7 +66,9 @@ void trial_begin(struct pass *p, const struct candidate *c)
 	if (good && strcmp(good, c->revision) != 0)
 		memmove(trial->back_to, good, GIT_OID_HEX);
 	memcpy(trial->revision, c->revision, GIT_OID_HEX);
-	trial->until_s = clock_wall_s() + c->cluster->rollout.health_timeout_ms / 1000;
+	trial->timeout_s = c->cluster->rollout.health_timeout_ms / 1000;
+	trial->until_s = clock_wall_s() + trial->timeout_s;
+	p->agent->trial_until_ms = clock_ms() + trial->timeout_s * 1000;
 }
 
 static bool is_excused(const struct trial *trial, const char *service)
@@ -72,19 +82,21 @@ static bool is_excused(const struct trial *trial, const char *service)
 /* What speaks against the revision, in words, or NULL. */
 static const char *complaint(const struct pass *p)
 {
+	static const enum level commits[] = {LEVEL_SERVICE, LEVEL_CONTAINER};
+	struct level_health levels[LEVEL_COUNT] = {0};
 	const struct agent *agent = p->agent;
 	const struct watch *watch = &agent->state.watch;
 
 	if (!p->has_seen)
 		return "the node could not be looked at";
-	if (!is_healthy(p->seen.caddy_health))
-		return "caddy does not answer as it should";
-	if (p->seen.haproxy_health && !is_healthy(p->seen.haproxy_health))
-		return "haproxy does not answer as it should";
+	levels_judge(&p->seen, watch, agent->probes, p->pool, levels);
+	for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
+		if (!health_is_good(levels[commits[i]].health))
+			return levels[commits[i]].message;
 	for (size_t i = 0; i < watch->n_services; i++) {
 		const struct probe *probe = &agent->probes[i];
 
-		if (!is_healthy(probe->health) &&
+		if (!health_is_good(probe->health) &&
 		    !is_excused(&agent->state.trial, watch->services[i].name))
 			return pool_printf(p->pool, "service %s is %s%s%s", watch->services[i].name,
 					   probe->health, probe->message[0] ? ": " : "",
@@ -93,9 +105,27 @@ static const char *complaint(const struct pass *p)
 	return NULL;
 }
 
+/* The wall clock counts only for the trial that an agent before this one began, and never for more than the whole of it: it
+ * may jump. */
+static bool is_over(struct agent *agent)
+{
+	const struct trial *trial = &agent->state.trial;
+	int64_t left_s = trial->until_s - clock_wall_s();
+
+	if (!agent->trial_until_ms) {
+		if (left_s < 0)
+			left_s = 0;
+		if (left_s > trial->timeout_s)
+			left_s = trial->timeout_s;
+		agent->trial_until_ms = clock_ms() + left_s * 1000;
+	}
+	return clock_ms() >= agent->trial_until_ms;
+}
+
 static void trial_end(struct pass *p)
 {
 	memset(&p->agent->state.trial, 0, sizeof(p->agent->state.trial));
+	p->agent->trial_until_ms = 0;
 	p->dirty = true;
 }
 
@@ -133,7 +163,7 @@ int step_judge(struct pass *p, struct candidate *c, struct err *err)
 		return 0;
 	}
 	/* At least one pass of its own after the one that applied it. */
-	if (!p->applied && clock_wall_s() >= trial->until_s)
+	if (!p->applied && is_over(p->agent))
 		return take_back(p, why, c, err);
 	p->outcome->on_trial = true;
 	return 0;

@@ -35,7 +35,10 @@ static int setup(void **state)
 	fx.agent.state.has_watch = true;
 	fx.agent.state.watch.services = &fx.service;
 	fx.agent.state.watch.n_services = 1;
-	fx.seen = (struct observation) {.haproxy_health = "healthy",
+	fx.seen = (struct observation) {.haproxy = {.running = true, .answers = true},
+					.caddy = {.running = true, .answers = true},
+					.has_servers = true,
+					.haproxy_health = "healthy",
 					.caddy_health = "healthy",
 					.servers = 2,
 					.servers_up = 2};
@@ -158,14 +161,33 @@ static void test_what_is_ill_is_named(void **state)
 	memcpy(fx->probe.message, "/ answers 500", sizeof("/ answers 500"));
 	fx->agent.state.status.last_good = B;
 	s = status_of(fx, 1000);
-	assert_condition(&s, "Ready", "False", "Unhealthy");
+	assert_condition(&s, "Ready", "False", "ServiceFailed");
 	assert_string_equal(status_condition(&s, "Ready")->message,
 			    "service api is failed: / answers 500");
 	assert_string_equal(s.last_good, B);
+	fx->seen.haproxy.answers = false;
 	fx->seen.haproxy_health = "failed";
 	s = status_of(fx, 1000);
-	assert_string_equal(status_condition(&s, "Healthy")->message,
-			    "haproxy does not answer as it should");
+	assert_condition(&s, "Healthy", "False", "ProgramFailed");
+	assert_string_equal(status_condition(&s, "Healthy")->message, "haproxy does not answer");
+}
+
+/* It is told, and is no fault of the commit's. */
+static void test_trouble_of_the_machine(void **state)
+{
+	struct fixture *fx = *state;
+	struct level_health machine = {0};
+	struct node_status s;
+
+	level_add(&machine, fx->pool, "degraded", REASON_MEMORY_LOW, "no memory");
+	fx->found.machine = &machine;
+	s = status_of(fx, 1000);
+	assert_condition(&s, "Ready", "True", "Healthy");
+	assert_condition(&s, "Healthy", "True", "Healthy");
+	assert_condition(&s, "MachineHealthy", "False", "MemoryLow");
+	assert_string_equal(s.last_good, A);
+	assert_string_equal(status_health(&s), "degraded");
+	assert_string_equal(report_subject(&s, fx->pool), "panda: degraded at aaaaaaa: no memory");
 }
 
 /* Times move on, and are no transition; a condition keeps the time of its last change. */
@@ -249,6 +271,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_has_been_seen_yet, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_ill_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trouble_of_the_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_counts_as_a_transition, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drift_and_causes, setup, teardown),
 	};

@@ -59,6 +59,7 @@ static void test_written_and_read_back(void **unused)
 		.observed_at_s = 1700000004,
 		.conditions = conditions,
 		.n_conditions = 2,
+		.levels = {[LEVEL_SERVICE] = {"failed", "ProgramFailed", "caddy does not run"}},
 		.services = services,
 		.n_services = 1,
 		.haproxy_health = "healthy",
@@ -96,6 +97,10 @@ static void test_written_and_read_back(void **unused)
 	assert_string_equal(in.conditions[0].message, "it does not answer");
 	assert_int_equal(in.conditions[0].since_s, 1700000000);
 	assert_int_equal(in.conditions[1].since_s, 0);
+	assert_string_equal(in.levels[LEVEL_SERVICE].health, "failed");
+	assert_string_equal(in.levels[LEVEL_SERVICE].reason, "ProgramFailed");
+	assert_string_equal(in.levels[LEVEL_SERVICE].message, "caddy does not run");
+	assert_null(in.levels[LEVEL_CONTAINER].health);
 	assert_string_equal(in.services[0].message, "/ answers 500");
 	assert_int_equal(in.servers, 2);
 	assert_string_equal(in.certificates[0].names[1], "example.com");
