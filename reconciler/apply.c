@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "reconciler/certificate.h"
 
 /* Folders below these are removed when they are empty, and these are not. */
@@ -219,12 +220,25 @@ static int record_files(const struct apply *a, struct err *err)
 	return 0;
 }
 
+static bool changes_files(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->v[i].kind <= ACTION_REMOVE)
+			return true;
+	return false;
+}
+
 /* The journal comes after the staging: a disk that is full stops an apply before anything has
  * changed. */
 int apply_plan(const struct apply *a, struct err *err)
 {
 	CLEANUP(file_batch_release) struct file_batch batch = FILE_BATCH_INIT(a->root->fd);
+	struct err journal = {0};
 
+	/* What the programs run is asked of them, so nothing has to be written down: a program that
+	 * died comes back although the disk is full. */
+	if (!a->unfinished && !changes_files(a->plan) && index_carry_over(a->want, a->now))
+		return change_programs(a, err);
 	if (stage_files(a, &batch, err) < 0)
 		return -1;
 	if (index_write(a->root, PATH_JOURNAL, a->want, err) < 0)
@@ -234,7 +248,11 @@ int apply_plan(const struct apply *a, struct err *err)
 		return -1;
 	if (index_write(a->root, PATH_INDEX, a->want, err) < 0)
 		return err_wrap(err, "write the index");
-	return file_remove_in(a->root->fd, PATH_JOURNAL, err);
+	/* The new generation is there, whatever becomes of its journal: where that stays, the next
+	 * pass looks once more. */
+	if (file_remove_in(a->root->fd, PATH_JOURNAL, &journal) < 0)
+		log_warn("%s", journal.msg);
+	return 0;
 }
 
 /* --- generations --------------------------------------------------------------------- */

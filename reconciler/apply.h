@@ -6,6 +6,8 @@
 #ifndef RECONCILER_APPLY_H
 #define RECONCILER_APPLY_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "reconciler/index.h"
 #include "reconciler/plan.h"
@@ -21,6 +23,7 @@ struct apply {
 		*want; /* what is wanted; gets its stat members, revision and generation are set */
 	const struct watch *watch; /* the configurations to be loaded */
 	const struct runtime_ops *ops;
+	bool unfinished; /* there is a journal of an apply that was cut off */
 	void (*progress)(
 		const struct action *action); /* before each action on a program, after the files */
 };

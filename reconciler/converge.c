@@ -1,4 +1,5 @@
 /* From the branch to the node's disk and programs: which revision, prepare, apply, fall back. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,16 +27,65 @@ int step_gather(struct pass *p, struct err *err)
 	return p->has_facts ? 0 : -1;
 }
 
-/* What a cut-off apply may have written, and the index does not know. */
+/* What may be there, and the index does not know: its content is anybody's guess. */
+static int claim(struct agent *agent, const struct index *from, struct err *err)
+{
+	const size_t n_known = agent->index.n;
+
+	for (size_t i = 0; i < from->n; i++) {
+		struct index_entry entry = from->v[i];
+		const struct index known = {.v = agent->index.v, .n = n_known};
+
+		if (index_find(&known, entry.path))
+			continue;
+		switch (file_stat_in(agent->root.fd, entry.path, NULL, err)) {
+		case 1:
+			entry.sha256[0] = '\0';
+			entry.inode = 0;
+			index_add(&agent->index, &entry);
+			break;
+		case -1:
+			/* A link in the way that leads round in a circle: the file is not there. */
+			if (errno != ELOOP)
+				return -1;
+		}
+	}
+	index_sort(&agent->index);
+	return 0;
+}
+
+/* The index is lost: what is there is what the applied revision renders to, or what the next one no longer names would stay
+ * for ever. Where that cannot be had either, all that the next one names is written again, and what else there was is
+ * forgotten. */
+static int recall_index(struct pass *p, struct err *err)
+{
+	CLEANUP(candidate_release) struct candidate applied;
+	struct agent *agent = p->agent;
+	struct err why = {0};
+
+	candidate_init(&applied);
+	if (!agent->state.revision[0])
+		return 0;
+	if (candidate_load(&applied, agent, agent->state.revision, &why) < 0 ||
+	    candidate_render(&applied, &p->facts, &why) < 0) {
+		secrets_mask(&p->facts.secrets, &why);
+		log_warn("what %.7s had put on this node is not known: %s", agent->state.revision,
+			 why.msg);
+		return 0;
+	}
+	return claim(agent, &applied.want, err);
+}
+
+/* What a cut-off apply may have written. */
 static int merge_journal(struct pass *p, struct err *err)
 {
 	struct agent *agent = p->agent;
-	const size_t n_known = agent->index.n;
-	struct index journal;
+	CLEANUP(index_release) struct index journal;
+	struct err damaged;
 	int there;
 
 	index_init(&journal);
-	there = index_read(&agent->root, PATH_JOURNAL, &journal, err);
+	there = index_read(&agent->root, PATH_JOURNAL, &journal, &damaged);
 	/* Written whole or not at all; damaged means that a disk is failing, and all is looked at
 	 * anyway. */
 	p->unfinished = NULL;
@@ -44,20 +94,7 @@ static int merge_journal(struct pass *p, struct err *err)
 					? pool_printf(p->pool, "the apply of %.7s was cut off",
 						      journal.revision)
 					: "an apply was cut off";
-	for (size_t i = 0; i < journal.n; i++) {
-		struct index_entry claim = journal.v[i];
-		const struct index known = {.v = agent->index.v, .n = n_known};
-
-		if (index_find(&known, claim.path) ||
-		    file_stat_in(agent->root.fd, claim.path, NULL, err) <= 0)
-			continue;
-		claim.sha256[0] = '\0';
-		claim.inode = 0;
-		index_add(&agent->index, &claim);
-	}
-	index_release(&journal);
-	index_sort(&agent->index);
-	return 0;
+	return claim(agent, &journal, err);
 }
 
 /* It only saves the next pass a second look: a disk that takes no writes must not keep this one
@@ -75,7 +112,7 @@ int step_look_at_disk(struct pass *p, struct err *err)
 	struct agent *agent = p->agent;
 	bool refreshed = false;
 
-	if (merge_journal(p, err) < 0 ||
+	if ((agent->index_lost && recall_index(p, err) < 0) || merge_journal(p, err) < 0 ||
 	    index_verify(&agent->root, &agent->index, &refreshed, err) < 0)
 		return -1;
 	p->drifted = false;
@@ -165,6 +202,7 @@ static void remember(struct pass *p, struct candidate *c)
 	struct index old = agent->index;
 
 	agent->index = c->want;
+	agent->index_lost = false;
 	index_init(&c->want);
 	index_release(&old);
 	memcpy(agent->state.revision, c->revision, GIT_OID_HEX);
@@ -191,6 +229,7 @@ static int apply(struct pass *p, struct candidate *c, struct err *err)
 		.want = &c->want,
 		.watch = &c->watch,
 		.ops = c->ops,
+		.unfinished = p->unfinished != NULL,
 		.progress = log_action,
 	};
 
@@ -331,6 +370,7 @@ static int go_to_pinned(struct pass *p, struct candidate *c, struct err *err)
 	int failed = is_there(p, p->pinned) ? 0 : take(p, p->pinned, c, err);
 
 	memset(&p->agent->state.trial, 0, sizeof(p->agent->state.trial));
+	p->agent->trial_until_ms = 0;
 	return failed;
 }
 
