@@ -22,6 +22,7 @@
 #include "base/notify.h"
 #include "base/parse.h"
 #include "base/unixsock.h"
+#include "reconciler/ear.h"
 #include "reconciler/pass.h"
 #include "spec/load.h"
 
@@ -201,6 +202,7 @@ void agent_release(struct agent *agent)
 {
 	if (!agent->pool)
 		return;
+	ear_close(agent);
 	free(agent->probes);
 	index_release(&agent->index);
 	state_release(&agent->state);
@@ -256,26 +258,52 @@ static bool take_signals(int fd, bool *pass_now)
 	return end;
 }
 
+/* The listener's part of a wait: it is heard, and started again where it died. */
+static bool listen_too(struct agent *agent, bool ready)
+{
+	bool heard = ready && listener_heard(&agent->listener);
+
+	agent->counts.asked += heard;
+	if (!heard)
+		ear_keep(agent);
+	return heard;
+}
+
 /* Waits until the next pass is due. 1: make it; 0: end; -1: error. */
-static int wait_for_pass(int signals, int64_t wait_ms, struct err *err)
+static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, struct err *err)
 {
 	int64_t due = clock_ms() + wait_ms;
 	bool pass_now = false;
 
 	while (!pass_now) {
-		struct pollfd fds = {.fd = signals, .events = POLLIN};
+		struct pollfd fds[] = {
+			{.fd = signals, .events = POLLIN},
+			{.fd = listener_poll_fd(&agent->listener), .events = POLLIN},
+		};
 		int64_t left = due - clock_ms();
-		int n;
+		int n, until_heard = listener_wait_ms(&agent->listener);
 
 		if (left <= 0)
 			return 1;
-		n = poll(&fds, 1, notify_wait_ms(left));
+		if (until_heard >= 0 && until_heard < left)
+			left = until_heard;
+		n = poll(fds, ARRAY_SIZE(fds), notify_wait_ms(left));
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "wait for the next pass");
-		if (n > 0 && take_signals(signals, &pass_now))
+		if (n > 0 && fds[0].revents && take_signals(signals, &pass_now))
 			return 0;
+		if (listen_too(agent, n > 0 && fds[1].revents))
+			pass_now = true;
 	}
 	return 1;
+}
+
+static void count_pass(struct agent *agent, bool failed, int64_t began_ms)
+{
+	agent->counts.passes++;
+	agent->counts.failed += failed;
+	agent->counts.last_at_s = clock_wall_s();
+	agent->counts.last_ms = clock_ms() - began_ms;
 }
 
 static int open_signals(struct err *err)
@@ -314,24 +342,29 @@ int agent_run(struct agent *agent, struct err *err)
 {
 	AUTO_CLOSE int signals = open_signals(err);
 	unsigned unsynced = 0;
-	int go_on = signals < 0 || notify_ready(err) < 0 ? -1 : 1;
+	int go_on = signals < 0 || ear_open(agent, err) < 0 || notify_ready(err) < 0 ? -1 : 1;
 
 	log_info("dynia %s: node %s of cluster %s, every %d s", DYNIA_VERSION, agent->node,
 		 agent->cluster, (int)(agent->config->interval_ms / 1000));
 	while (go_on > 0) {
 		struct outcome outcome = {0};
 		struct err failure = {0};
+		int64_t began_ms = clock_ms();
 		bool failed = reconcile_once(agent, &outcome, &failure) < 0;
+
+		count_pass(agent, failed, began_ms);
+		ear_show(agent);
 
 		log_outcome(agent, failed, &failure);
 		if (outcome.changed)
 			malloc_trim(0);
 		unsynced = outcome.unsynced ? unsynced + 1 : 0;
-		go_on = wait_for_pass(signals,
+		go_on = wait_for_pass(agent, signals,
 				      outcome.on_trial ? TRIAL_WAIT_MS
 						       : next_wait_ms(agent, unsynced),
 				      err);
 	}
 	notify_stopping();
+	ear_close(agent);
 	return go_on;
 }

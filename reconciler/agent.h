@@ -17,6 +17,8 @@
 #include "gitsync/mirror.h"
 #include "reconciler/high_water.h"
 #include "reconciler/index.h"
+#include "reconciler/listener.h"
+#include "reconciler/metrics.h"
 #include "reconciler/observe.h"
 #include "reconciler/root.h"
 #include "reconciler/state.h"
@@ -47,12 +49,16 @@ struct agent {
 	int64_t changed_ms;     /* when the node changed last */
 	int64_t trial_until_ms; /* 0: not known to this agent yet */
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
+	struct listener listener; /* while agent_run() is at it */
+	struct webhook_key *webhook_key;
+	struct pass_counts counts;
+	char listen_error[1000];
 	char last_error[1000]; /* the message that was logged last, so that it is said once */
 };
 
 #define AGENT_INIT                                                                                 \
 	{                                                                                          \
-		.root = ROOT_INIT, .lock_fd = -1                                                   \
+		.root = ROOT_INIT, .lock_fd = -1, .listener = LISTENER_INIT                        \
 	}
 
 /* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror

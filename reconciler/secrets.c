@@ -12,18 +12,30 @@
 
 #define SECRETS_SIZE_MAX (1 << 20)
 
-static int check_private(int fd, struct err *err)
+static int check_private(int fd, const char *path, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return err_errno(err, "stat '%s'", PATH_SECRETS);
+		return err_errno(err, "stat '%s'", path);
 	if (st.st_mode & 077)
-		return err_set(err, ERR_CONFIG, "'%s' has mode %04o: run chmod 600 on it",
-			       PATH_SECRETS, (unsigned)(st.st_mode & 07777));
+		return err_set(err, ERR_CONFIG, "'%s' has mode %04o: run chmod 600 on it", path,
+			       (unsigned)(st.st_mode & 07777));
 	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return err_set(err, ERR_CONFIG,
-			       "'%s' belongs to another user: run chown root on it", PATH_SECRETS);
+			       "'%s' belongs to another user: run chown root on it", path);
+	return 0;
+}
+
+int secret_file_read(const struct root *root, const char *path, size_t limit, struct strbuf *ret,
+		     struct err *err)
+{
+	AUTO_CLOSE int fd = file_open_in(root->fd, path, O_RDONLY | O_NONBLOCK, 0, err);
+
+	if (fd < 0 || check_private(fd, path, err) < 0 ||
+	    file_read_fd(fd, path, limit, ret, err) < 0)
+		return -1;
+	strbuf_trim(ret);
 	return 0;
 }
 
@@ -39,7 +51,7 @@ int secrets_read(const struct root *root, struct pool *pool, struct secrets *ret
 	if (there <= 0)
 		return there;
 	fd = file_open_in(root->fd, PATH_SECRETS, O_RDONLY | O_NONBLOCK, 0, err);
-	if (fd < 0 || check_private(fd, err) < 0)
+	if (fd < 0 || check_private(fd, PATH_SECRETS, err) < 0)
 		return -1;
 	if (file_read_fd(fd, PATH_SECRETS, SECRETS_SIZE_MAX, &text, err) < 0)
 		return -1;

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/parse.h"
+#include "base/strbuf.h"
 #include "render/layout.h"
 
 /* Ports and paths follow from the cluster; the address is where this node's own programs meet. */
@@ -50,6 +52,21 @@ static const char *probe_host(const struct service *s, struct pool *pool)
 	return s->hosts.n ? pool_printf(pool, "dynia-probe%s", s->hosts.v[0] + 1) : NULL;
 }
 
+static const char *peer_addresses(const struct cluster *cluster, const struct node *self,
+				  const struct facts *facts, struct pool *pool)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+
+	for (size_t i = 0; i < cluster->node_map.n; i++) {
+		const struct node *node = cluster_node(cluster, i);
+		const char *address = node == self ? NULL : facts_address(facts, node);
+
+		if (address)
+			strbuf_addf(&text, "%s\n", address);
+	}
+	return pool_strdup(pool, text.buf);
+}
+
 void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 			const struct facts *facts, const struct fileset *set, struct pool *pool,
 			struct watch *ret)
@@ -59,6 +76,7 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	ret->proxy_header = wants_proxy_header(&cluster->ingress, ret->at.probe_from);
 	ret->address = node->address ? pool_strdup(pool, node->address) : NULL;
 	ret->public_address = node->public_address ? pool_strdup(pool, node->public_address) : NULL;
+	ret->peers = peer_addresses(cluster, node, facts, pool);
 	memcpy(ret->haproxy_config, set->haproxy_config, sizeof(ret->haproxy_config));
 	memcpy(ret->caddy_config, set->caddy_config, sizeof(ret->caddy_config));
 	ret->services = pool_calloc(pool, cluster->n_services + 1, sizeof(*ret->services));
@@ -125,6 +143,7 @@ json_t *watch_to_json(const struct watch *watch)
 				   "public_address", watch->public_address);
 	json_t *services = json_array();
 
+	json_object_set_new(object, "peers", json_string(watch->peers ? watch->peers : ""));
 	json_object_set_new(object, "proxy_header", json_boolean(watch->proxy_header));
 	for (size_t i = 0; i < N_ENDPOINT_TEXTS; i++)
 		json_object_set_new(object, endpoint_texts[i].key,
@@ -188,6 +207,7 @@ bool watch_from_json(const json_t *object, struct pool *pool, struct watch *ret)
 	ret->proxy_header = json_is_true(json_object_get(object, "proxy_header"));
 	ret->address = copy_or_null(pool, json_object_get(object, "address"));
 	ret->public_address = copy_or_null(pool, json_object_get(object, "public_address"));
+	ret->peers = copy_or_null(pool, json_object_get(object, "peers"));
 	ret->at.ingress_port = (int64_t)json_integer_value(json_object_get(object, "ingress_port"));
 	ret->at.ingress_tls = json_is_true(json_object_get(object, "ingress_tls"));
 	ret->services = pool_calloc(pool, json_array_size(services) + 1, sizeof(*ret->services));

@@ -29,6 +29,8 @@ struct watch {
 	struct endpoints at;
 	const char *address; /* this node's, by cluster.yaml; NULL: found by the node itself */
 	const char *public_address;
+	const char *
+		peers; /* addresses of the cluster's other nodes, as far as they are known, one a line */
 	bool proxy_header;                    /* the ingress wants a PROXY header from here */
 	char haproxy_config[SHA256_HEX_SIZE]; /* "": the cluster has no HAProxy */
 	char caddy_config[SHA256_HEX_SIZE];

@@ -286,6 +286,12 @@ struct status_config {
 	int64_t keep;
 };
 
+struct webhook_config {
+	struct spec_pos pos;
+	const char *secret_file; /* one of the two */
+	const char *secret;      /* a name in secrets.yaml */
+};
+
 struct agent_config {
 	int64_t version;
 	struct spec_strings repository; /* tried in order */
@@ -298,6 +304,7 @@ struct agent_config {
 	struct verify *verify;           /* NULL: none */
 	struct status_config status;
 	const char *listen;
+	struct webhook_config *webhook; /* NULL: none */
 };
 
 #endif

@@ -45,6 +45,18 @@ static const struct field status_fields[] = {
 	FIELD_END,
 };
 
+static const struct field webhook_fields[] = {
+	{"secret_file", FIELD_STRING, FIELD_AT(struct webhook_config, secret_file), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the file that holds the secret, mode 0600; the same on all nodes, and at the "
+		 "forge",
+	 .example = "secret_file: /etc/dynia/webhook-secret"},
+	{"secret", FIELD_STRING, FIELD_AT(struct webhook_config, secret),
+	 .check = check_secret_name, .help = "or the secret's name in secrets.yaml",
+	 .example = "secret: webhook"},
+	FIELD_END,
+};
+
 const struct field agent_table[] = {
 	FIELD_VERSION(struct agent_config),
 	{"repository", FIELD_STRINGS, FIELD_AT(struct agent_config, repository), .required = true,
@@ -76,6 +88,12 @@ const struct field agent_table[] = {
 	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
 	{"status", FIELD_STRUCT, FIELD_AT(struct agent_config, status), .fields = status_fields,
 	 .help = "how the node reports"},
+	{"webhook", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, webhook),
+	 .size = sizeof(struct webhook_config), FIELD_POS(struct webhook_config, pos),
+	 .fields = webhook_fields,
+	 .help = "POST /hook there makes a pass at once, and on the cluster's other nodes: for the "
+		 "webhooks of GitHub, GitLab and Gitea",
+	 .example = "webhook: {secret_file: /etc/dynia/webhook-secret}"},
 	{"listen", FIELD_STRING, FIELD_AT(struct agent_config, listen), .def = "127.0.0.1:9797",
 	 .check = check_listen, .help = "where health, metrics and the webhook answer"},
 	FIELD_END,
