@@ -59,10 +59,17 @@ _Noreturn void exec_report_failure(int report_fd, const char *what)
 	_exit(127);
 }
 
-/* Moves a descriptor above the standard ones, so that dup2(2) of another does not close it. */
+/* Moves a descriptor above those that the program is given, so that dup2(2) of another does not
+ * close it. */
 static int move_up(int fd)
 {
-	return fd > STDERR_FILENO ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return fd > EXEC_KEPT_FD ? fd : fcntl(fd, F_DUPFD_CLOEXEC, EXEC_KEPT_FD + 1);
+}
+
+/* 0 stays 0: not wanted. */
+static int move_up_wanted(int fd)
+{
+	return fd ? move_up(fd) : 0;
 }
 
 _Noreturn void exec_become(const struct exec_plan *plan)
@@ -71,18 +78,29 @@ _Noreturn void exec_become(const struct exec_plan *plan)
 	int in = move_up(plan->in);
 	int out = move_up(plan->out);
 	int errout = move_up(plan->errout);
+	int program = move_up_wanted(plan->program_fd);
+	int cwd = move_up_wanted(plan->cwd_fd);
+	int keep = move_up_wanted(plan->keep_fd);
 
 	exec_reset_signals();
 	if (report_fd < 0)
 		_exit(126);
-	if (in < 0 || out < 0 || errout < 0 || dup2(in, STDIN_FILENO) < 0 ||
-	    dup2(out, STDOUT_FILENO) < 0 || dup2(errout, STDERR_FILENO) < 0)
+	if (in < 0 || out < 0 || errout < 0 || program < 0 || cwd < 0 || keep < 0 ||
+	    dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+	    dup2(errout, STDERR_FILENO) < 0)
 		exec_report_failure(report_fd, "give it its descriptors");
-	if (plan->cwd && chdir(plan->cwd) < 0)
-		exec_report_failure(report_fd, "enter its folder");
 	if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		exec_report_failure(report_fd, "close its other descriptors");
-	execvpe(plan->argv[0], plan->argv, plan->env);
+	if (keep && dup2(keep, EXEC_KEPT_FD) < 0)
+		exec_report_failure(report_fd, "give it its descriptors");
+	if ((plan->cwd && chdir(plan->cwd) < 0) || (cwd && fchdir(cwd) < 0))
+		exec_report_failure(report_fd, "enter its folder");
+	if (plan->rights && rights_give_up(plan->rights) < 0)
+		exec_report_failure(report_fd, "give up its rights");
+	if (program)
+		syscall(SYS_execveat, program, "", plan->argv, plan->env, AT_EMPTY_PATH);
+	else
+		execvpe(plan->argv[0], plan->argv, plan->env);
 	exec_report_failure(report_fd, "");
 }
 

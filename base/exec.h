@@ -10,7 +10,11 @@
 #include <signal.h>
 
 #include "base/err.h"
+#include "base/rights.h"
 #include "base/strvec.h"
+
+/* The descriptor that a child finds process_spec.keep_fd at. */
+#define EXEC_KEPT_FD 3
 
 /* What the child shall be. The descriptors may be any, also each other's numbers. */
 struct exec_plan {
@@ -21,6 +25,11 @@ struct exec_plan {
 	int out;
 	int errout;
 	int report_fd; /* write end of the pipe, O_CLOEXEC */
+	/* As in struct process_spec; 0 and NULL: not wanted. */
+	int program_fd;
+	int cwd_fd;
+	int keep_fd;
+	const struct process_rights *rights;
 };
 
 /* PATH, HOME, LANG and TMPDIR of this process, as far as they are set. */

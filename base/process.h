@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/rights.h"
 #include "base/strbuf.h"
 
 struct process_spec {
@@ -32,6 +33,13 @@ struct process_spec {
 				 dropped */
 	bool no_kill; /* its kill(2) does nothing and says that it did: `keepalived -t` 2.2.7 would
 			 end itself before it has checked anything (see rendering) */
+	bool try_pid_namespace; /* PID 1 of a pid namespace of its own where the kernel lets us, so
+				   that nothing of it outlives it */
+	/* Descriptors; 0: not wanted. */
+	int program_fd;                      /* executed instead of argv[0] */
+	int cwd_fd;                          /* its folder, instead of cwd */
+	int keep_fd;                         /* it finds this one as descriptor 3 */
+	const struct process_rights *rights; /* what it gives up first; NULL: nothing */
 };
 
 struct process_result {
@@ -49,6 +57,8 @@ void process_result_release(struct process_result *res);
 /* Runs it to its end; it gets TERM where this process ends before. 0 where it ran, whatever its status; -1 where it did not start (ERR_SYSTEM)
  * or was killed at the deadline (ERR_SYSTEM, "did not finish in N s"). */
 int process_run(const struct process_spec *spec, struct process_result *res, struct err *err);
+/* The same, but 1 where it was killed at the deadline, which is no error then. */
+int process_run_until(const struct process_spec *spec, struct process_result *res, struct err *err);
 /* Sets ERR_CHECK with the program's name, its status and the last non-empty line that it said.
  * Always returns -1. */
 int process_failed(const struct process_spec *spec, const struct process_result *res,

@@ -40,6 +40,7 @@ struct command {
 	const char *summary;   /* one line */
 	const char *help;      /* a paragraph or two */
 	const char *example;   /* lines that can be pasted */
+	bool hidden;           /* not in the list of commands: the program's own */
 	int (*run)(const struct command *self, int argc, char **argv);
 	bool complete; /* cli_parse() lists what the last word may become (cli/complete.h) */
 };
@@ -78,6 +79,6 @@ bool cli_colour(void);
 
 extern const struct command cmd_init, cmd_validate, cmd_render, cmd_plan, cmd_reconcile, cmd_status,
 	cmd_history, cmd_suspend, cmd_resume, cmd_rollback, cmd_check, cmd_vrrp, cmd_schema,
-	cmd_version;
+	cmd_version, cmd_worker;
 
 #endif

@@ -170,6 +170,8 @@ int complete(const struct command *const *commands, size_t n, int argc, char **a
 	struct command self;
 
 	for (size_t i = 0; i < n; i++) {
+		if (commands[i]->hidden)
+			continue;
 		if (argc <= 1 && commands[i]->summary)
 			offer(commands[i]->name, first, commands[i]->summary);
 		if (argc <= 1 || strcmp(commands[i]->name, first) != 0)

@@ -6,12 +6,13 @@
 #include "base/parse.h"
 #include "cli/command.h"
 #include "cli/complete.h"
+#include "gitsync/worker.h"
 
 /* In the order of the help. */
 static const struct command *const commands[] = {
 	&cmd_init,   &cmd_validate, &cmd_render,  &cmd_plan,    &cmd_reconcile,
 	&cmd_status, &cmd_history,  &cmd_suspend, &cmd_resume,  &cmd_rollback,
-	&cmd_check,  &cmd_vrrp,     &cmd_schema,  &cmd_version,
+	&cmd_check,  &cmd_vrrp,     &cmd_schema,  &cmd_version, &cmd_worker,
 };
 
 static void print_help(FILE *to)
@@ -19,8 +20,10 @@ static void print_help(FILE *to)
 	fprintf(to, "usage: dynia COMMAND [OPTIONS] [ARGUMENTS]\n\n"
 		    "Keeps a small fleet of plain machines at what a git repository says.\n\n"
 		    "commands:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!commands[i]->hidden)
+			fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	}
 	fprintf(to, "\ndynia COMMAND --help says more, with an example.\n");
 }
 
@@ -28,9 +31,12 @@ static int unknown_command(const char *word)
 {
 	const char *names[ARRAY_SIZE(commands) + 1] = {NULL};
 	const char *near;
+	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		names[i] = commands[i]->name;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!commands[i]->hidden)
+			names[n++] = commands[i]->name;
+	}
 	near = nearest_word(word, names);
 	if (near)
 		fprintf(stderr, "dynia: unknown command '%s', did you mean '%s'?\n", word, near);
@@ -56,8 +62,12 @@ static int dispatch(int argc, char **argv)
 	if (strcmp(word, "--version") == 0)
 		word = cmd_version.name;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i]->name, word) == 0)
+		if (strcmp(commands[i]->name, word) == 0) {
+			/* A worker starts no worker. */
+			if (commands[i] != &cmd_worker)
+				worker_set_program("/proc/self/exe");
 			return commands[i]->run(commands[i], argc - 2, argv + 2);
+		}
 	return unknown_command(word);
 }
 

@@ -24,6 +24,8 @@ static int fail(struct err *err, bool network, const char *fmt, va_list ap)
 	strbuf_vaddf(&text, fmt, ap);
 	if (last && last->klass != GIT_ERROR_NONE) {
 		strbuf_addf(&text, ": %s", last->message);
+		if (last->klass == GIT_ERROR_NOMEMORY)
+			code = ERR_LIMIT;
 		if (network && is_transport_class(last->klass))
 			code = ERR_NETWORK;
 	}

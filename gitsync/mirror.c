@@ -14,6 +14,8 @@
 #define AUTHOR_MAX 100
 /* libgit2 may keep 256 MiB of parsed objects by default. */
 #define CACHE_BYTES (4 << 20)
+#define MAP_BYTES ((size_t)16 << 20)
+#define MAPS_BYTES ((size_t)128 << 20)
 /* 9999-12-31T23:59:59Z: a later time, which only a stranger would write, fits no date of four
  * digits. */
 #define TIME_MAX_S 253402300799
@@ -39,6 +41,10 @@ static int set_options(void)
 #endif
 	/* A power cut must not leave a ref to an object that never reached the disk. */
 	if (git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1) < 0)
+		return -1;
+	/* Or it maps packs a gigabyte at a time. */
+	if (git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, MAP_BYTES) < 0 ||
+	    git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, MAPS_BYTES) < 0)
 		return -1;
 	return git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES);
 }

@@ -1,8 +1,8 @@
 /*
  * The local copy of the repository: a bare mirror in the agent's state, or any repository of a
- * user's for the commands that look at one. Remotes are only ever talked to in a forked child with
- * a deadline (base/process.h, process_call()), so a server that hangs costs one child and no memory
- * of the agent's.
+ * user's for the commands that look at one. Remotes are only ever talked to by a worker
+ * (gitsync/worker.h), so a server that hangs or lies costs one process and no memory of the
+ * agent's.
  *
  * In the mirror the remote's branch is at refs/heads/BRANCH, the status refs at
  * refs/heads/status/CLUSTER/NODE: the names that they have on the server. This node's own status
@@ -29,6 +29,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "spec/model.h"
 #include "spec/source.h"
 
 /* 40 hex digits and a NUL. */
@@ -70,10 +71,17 @@ int snapshot_open(struct mirror *m, const char *oid, struct source **ret, struct
 /* --- remotes ------------------------------------------------------------------------- */
 
 struct remote {
-	const char *url; /* file:///…, an absolute path, git://…; see remote_supported() */
+	const char *url; /* https, ssh, git, file or a path; see remote_supported() */
 	const char *branch;
 	const char *cluster; /* whose status refs come along */
+	const char *own_ref; /* of them this node's, NULL: none */
+	bool peers;          /* remote_poll() lists the other nodes', too */
 	int deadline_ms;
+	/* Who we are to it. The files are read by the agent for each operation, below root_fd. */
+	const struct credentials *credentials; /* NULL: nobody */
+	const char *ca_file;                   /* https: NULL: the machine's authorities */
+	const char *proxy;                     /* https: http://HOST:PORT; NULL: none */
+	int root_fd;                           /* 0: the machine's own root */
 };
 
 struct remote_ref {
@@ -85,13 +93,14 @@ struct remote_refs {
 	struct pool *pool; /* given by the caller */
 	struct remote_ref *v;
 	size_t n;
+	bool cut_off; /* there were more than are kept */
 };
 
-/* 0 where this build can talk to the URL's transport; -1 and a message that names those that it
- * can. */
+/* 0 where the address can be taken apart and is of a transport that there is; -1 and a message
+ * that names those. */
 int remote_supported(const char *url, struct err *err);
-/* Lists the branch and the cluster's status refs on the server; nothing else is kept. A branch that
- * is not there is no error here. ERR_NETWORK, ERR_GIT. */
+/* Lists the branch, the own status ref and, where `peers` says so, the cluster's other ones on the
+ * server; nothing else is kept. A branch that is not there is no error here. ERR_NETWORK, ERR_GIT. */
 int remote_poll(struct mirror *m, const struct remote *remote, struct remote_refs *ret,
 		struct err *err);
 /* The id of a ref in such a list, or NULL. */

@@ -1,250 +1,149 @@
 /*
- * Talk with remotes. The child lists and downloads objects and writes no ref: it can be killed at
- * any moment, and a ref's lock file that it held would stop every later write. It hands back lines
- * "ID NAME", which the parent takes as a stranger's word: it checks them, looks whether the objects
- * arrived, and then moves the refs.
+ * Talk with remotes, the agent's side: a worker (gitsync/worker.h) lists, fetches or pushes, and
+ * hands back lines "ID NAME", which are taken as a stranger's word: they are checked, it is looked
+ * whether the objects arrived, and then the refs are moved.
  */
+#include <fcntl.h>
 #include <git2.h>
-#include <signal.h>
-#include <stdio.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
-#include "base/process.h"
 #include "base/strbuf.h"
+#include "gitsync/credentials.h"
 #include "gitsync/git_error.h"
 #include "gitsync/internal.h"
+#include "gitsync/ls_refs.h"
 #include "gitsync/mirror.h"
 #include "gitsync/refs.h"
+#include "gitsync/take_over.h"
 #include "gitsync/url.h"
+#include "gitsync/worker.h"
+#include "gitsync/worker_internal.h"
 
-#define REFS_MAX 5000
-#define OUTPUT_MAX (1 << 20)
-#define RECEIVE_BYTES_MAX ((size_t)1 << 30)
-#define RECEIVE_OBJECTS_MAX 2000000U
 #define OID_LEN (GIT_OID_HEX - 1)
+/* The branch and the status refs, and an own ref. */
+#define REFS_MAX (LS_REFS_MAX + 2)
+/* Of the mirror's commits, how many are named to a server at most. */
+#define HAVES_MAX 256
+/* The branch is named so far back, at growing distances: enough for a force-push. */
+#define BRANCH_DEPTH 256
+#define FOLDER_SUFFIX ".incoming"
 
-/* One operation, for parent and child. */
+/* One operation. */
 struct call {
 	struct mirror *m;
 	const struct remote *remote;
-	char *url;   /* as libgit2 takes it */
+	struct pool *pool;
+	struct url_parts url;
 	char *shown; /* as a message may show it */
-	char *branch_ref;
-	const char *push_ref;
-	bool network;
-	bool too_large;         /* the download was stopped by our limit */
-	struct strbuf rejected; /* why the server refused a push */
+	const char *branch_ref;
+	bool takes_pack;
+	json_t *request;
+	struct worker_folder folder;
+	int objects_fd;
 };
 
 static void call_release(struct call *call)
 {
-	free(call->url);
 	free(call->shown);
-	free(call->branch_ref);
-	strbuf_release(&call->rejected);
+	json_decref(call->request);
+	worker_folder_close(&call->folder);
+	cleanup_close(&call->objects_fd);
+	pool_free(call->pool);
 }
 
-static void remote_freep(git_remote **p)
+#define CALL_INIT                                                                                  \
+	{                                                                                          \
+		.folder = WORKER_FOLDER_INIT, .objects_fd = -1                                     \
+	}
+
+static int open_objects(struct call *call, struct err *err)
 {
-	git_remote_free(*p);
+	AUTO_FREE char *path = xasprintf("%s/objects", call->m->path);
+
+	call->objects_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return call->objects_fd < 0 ? err_errno(err, "open '%s'", path) : 0;
+}
+
+/* A local repository is nobody's word from afar: it is read and written by whoever owns it. */
+static void choose_user(const struct call *call, uid_t *ret_uid, gid_t *ret_gid)
+{
+	struct stat st;
+
+	worker_user(ret_uid, ret_gid);
+	if (call->url.scheme == URL_FILE && geteuid() == 0 && stat(call->url.path, &st) == 0) {
+		*ret_uid = st.st_uid;
+		*ret_gid = st.st_gid;
+	}
+}
+
+/* Only where there is something to be put into it: a poll that finds nothing new writes nothing. */
+static int open_folder(struct call *call, struct err *err)
+{
+	AUTO_FREE char *path = xasprintf("%s" FOLDER_SUFFIX, call->m->path);
+	uid_t uid;
+	gid_t gid;
+
+	choose_user(call, &uid, &gid);
+	if (call->takes_pack || call->url.scheme == URL_SSH)
+		return worker_folder_open(path, uid, gid, &call->folder, err);
+	call->folder.uid = uid;
+	call->folder.gid = gid;
+	return 0;
+}
+
+static int fill_request(struct call *call, struct err *err)
+{
+	const struct remote *remote = call->remote;
+
+	call->request = json_pack("{s:s,s:s,s:s,s:b}", "url", remote->url, "branch", remote->branch,
+				  "cluster", remote->cluster, "peers", remote->peers);
+	if (!call->request)
+		return err_set(err, ERR_CONFIG, "'%s' is no text", call->shown);
+	if (remote->own_ref)
+		json_object_set_new(call->request, "own_ref", json_string(remote->own_ref));
+	return credentials_add(remote, call->url.scheme, call->request, &call->folder, err);
 }
 
 static int call_init(struct call *call, struct mirror *m, const struct remote *remote,
 		     struct err *err)
 {
-	if (remote_supported(remote->url, err) < 0)
+	call->pool = pool_new();
+	call->m = m;
+	call->remote = remote;
+	if (url_parse(remote->url, call->pool, &call->url, err) < 0)
 		return -1;
 	if (!is_branch_name(remote->branch))
 		return err_set(err, ERR_CONFIG, "'%s' is no name of a branch", remote->branch);
 	if (!is_name(remote->cluster))
 		return err_set(err, ERR_CONFIG, "'%s' is no name of a cluster", remote->cluster);
-	call->m = m;
-	call->remote = remote;
-	call->url = url_for_libgit2(remote->url);
 	call->shown = url_shown(remote->url);
-	call->branch_ref = xasprintf(HEADS_PREFIX "%s", remote->branch);
-	call->network = url_is_network(remote->url);
-	strbuf_init(&call->rejected);
-	return 0;
-}
-
-/* --- in the child -------------------------------------------------------------------- */
-
-static int connect_to(const struct call *call, git_remote **ret, struct err *err)
-{
-	CLEANUP(remote_freep) git_remote *remote = NULL;
-
-	/* libgit2 writes to sockets that the server may have closed. */
-	signal(SIGPIPE, SIG_IGN);
-	if (git_remote_create_anonymous(&remote, call->m->repo, call->url) < 0 ||
-	    git_remote_connect(remote, GIT_DIRECTION_FETCH, NULL, NULL, NULL) < 0)
-		return git_fail_remote(err, call->network, "connect to '%s'", call->shown);
-	*ret = STEAL(remote);
-	return 0;
-}
-
-static void add_ref(struct strbuf *out, const git_remote_head *head)
-{
-	char oid[GIT_OID_HEX];
-
-	git_oid_tostr(oid, sizeof(oid), &head->oid);
-	strbuf_addf(out, "%s %s\n", oid, head->name);
-}
-
-/* The branch comes first, so that a flood of status refs cannot push it out. */
-static int list_refs(const struct call *call, git_remote *remote, struct strbuf *out,
-		     struct err *err)
-{
-	const git_remote_head **heads;
-	size_t n, kept = 0;
-
-	if (git_remote_ls(&heads, &n, remote) < 0)
-		return git_fail_remote(err, call->network, "list the refs of '%s'", call->shown);
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(heads[i]->name, call->branch_ref) == 0)
-			add_ref(out, heads[i]);
-	}
-	for (size_t i = 0; i < n && kept < REFS_MAX - 1; i++) {
-		if (is_status_ref(heads[i]->name, STATUS_PREFIX, call->remote->cluster)) {
-			add_ref(out, heads[i]);
-			kept++;
-		}
-	}
-	return 0;
-}
-
-static int write_refs(const struct strbuf *refs, int out_fd, struct err *err)
-{
-	if (dprintf(out_fd, "%s", refs->buf) < 0)
-		return err_errno(err, "hand back the list of refs");
-	return 0;
-}
-
-static int poll_in_child(void *arg, int out_fd, struct err *err)
-{
-	const struct call *call = arg;
-	CLEANUP(remote_freep) git_remote *remote = NULL;
-	CLEANUP(strbuf_release) struct strbuf refs = STRBUF_INIT;
-
-	if (connect_to(call, &remote, err) < 0 || list_refs(call, remote, &refs, err) < 0)
+	call->branch_ref = pool_printf(call->pool, HEADS_PREFIX "%s", remote->branch);
+	if (open_objects(call, err) < 0 || open_folder(call, err) < 0)
 		return -1;
-	return write_refs(&refs, out_fd, err);
+	return fill_request(call, err);
 }
 
-static int on_progress(const git_indexer_progress *stats, void *arg)
+static int run_operation(struct call *call, const char *operation, struct strbuf *answer,
+			 struct err *err)
 {
-	struct call *call = arg;
+	const struct worker_call worker = {
+		.operation = operation,
+		.request = call->request,
+		.folder = &call->folder,
+		.objects_fd = call->objects_fd,
+		.deadline_ms = call->remote->deadline_ms,
+	};
 
-	if (stats->received_bytes <= RECEIVE_BYTES_MAX &&
-	    stats->total_objects <= RECEIVE_OBJECTS_MAX)
+	if (worker_run(&worker, answer, err) == 0)
 		return 0;
-	call->too_large = true;
-	return -1;
-}
-
-static int download(struct call *call, git_remote *remote, struct err *err)
-{
-	git_fetch_options opts;
-	AUTO_FREE char *branch = xasprintf("+%s:%s", call->branch_ref, call->branch_ref);
-	AUTO_FREE char *status = xasprintf("+" STATUS_PREFIX "%s/*:" STATUS_PREFIX "%s/*",
-					   call->remote->cluster, call->remote->cluster);
-	char *specs[] = {branch, status};
-	const git_strarray refspecs = {.strings = specs, .count = ARRAY_SIZE(specs)};
-
-	git_fetch_options_init(&opts, GIT_FETCH_OPTIONS_VERSION);
-	opts.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
-	opts.callbacks.transfer_progress = on_progress;
-	opts.callbacks.payload = call;
-	if (git_remote_download(remote, &refspecs, &opts) == 0)
-		return 0;
-	if (call->too_large)
-		return err_set(err, ERR_LIMIT, "'%s' sends more than %zu MiB or %u objects",
-			       call->shown, RECEIVE_BYTES_MAX >> 20, RECEIVE_OBJECTS_MAX);
-	return git_fail_remote(err, call->network, "fetch from '%s'", call->shown);
-}
-
-static bool starts_with_ref(const struct strbuf *refs, const char *name)
-{
-	const char *first = refs->buf + OID_LEN + 1;
-	size_t len = strlen(name);
-
-	return refs->len > OID_LEN + 1 + len && strncmp(first, name, len) == 0 &&
-	       first[len] == '\n';
-}
-
-static int fetch_in_child(void *arg, int out_fd, struct err *err)
-{
-	struct call *call = arg;
-	CLEANUP(remote_freep) git_remote *remote = NULL;
-	CLEANUP(strbuf_release) struct strbuf refs = STRBUF_INIT;
-
-	if (connect_to(call, &remote, err) < 0 || list_refs(call, remote, &refs, err) < 0)
-		return -1;
-	if (!starts_with_ref(&refs, call->branch_ref))
-		return err_set(err, ERR_GIT,
-			       "'%s' has no branch '%s': push one, or set branch: in agent.yaml",
-			       call->shown, call->remote->branch);
-	if (download(call, remote, err) < 0)
-		return -1;
-	return write_refs(&refs, out_fd, err);
-}
-
-static int on_pushed(const char *ref, const char *refusal, void *arg)
-{
-	struct call *call = arg;
-
-	(void)ref;
-	if (refusal)
-		strbuf_addstr(&call->rejected, refusal);
-	return 0;
-}
-
-static int push_in_child(void *arg, int out_fd, struct err *err)
-{
-	struct call *call = arg;
-	CLEANUP(remote_freep) git_remote *remote = NULL;
-	git_push_options opts;
-	AUTO_FREE char *spec = xasprintf("+%s:%s", call->push_ref, call->push_ref);
-	const git_strarray refspecs = {.strings = &spec, .count = 1};
-
-	(void)out_fd;
-	signal(SIGPIPE, SIG_IGN);
-	git_push_options_init(&opts, GIT_PUSH_OPTIONS_VERSION);
-	opts.callbacks.push_update_reference = on_pushed;
-	opts.callbacks.payload = call;
-	if (git_remote_create_anonymous(&remote, call->m->repo, call->url) < 0 ||
-	    git_remote_push(remote, &refspecs, &opts) < 0)
-		return git_fail_remote(err, call->network, "push '%s' to '%s'", call->push_ref,
-				       call->shown);
-	if (call->rejected.len)
-		return err_set(err, ERR_GIT, "'%s' refuses the push of '%s': %s", call->shown,
-			       call->push_ref, call->rejected.buf);
-	return 0;
-}
-
-/* --- in the parent ------------------------------------------------------------------- */
-
-static int run_call(struct call *call, int (*fn)(void *, int, struct err *), struct strbuf *out,
-		    struct err *err)
-{
-	if (process_call(fn, call, call->remote->deadline_ms, out, err) < 0) {
-		/* The child's own errors name the URL; those of the call as such do not. */
-		if (!strstr(err->msg, call->shown))
-			err_wrap(err, "'%s'", call->shown);
-		return -1;
-	}
-	if (out->overflow)
-		return err_set(err, ERR_LIMIT, "'%s': the list of refs is too long", call->shown);
-	return 0;
-}
-
-static bool is_oid_text(const char *s)
-{
-	return strspn(s, "0123456789abcdef") == OID_LEN;
+	return strstr(err->msg, call->shown) ? -1 : err_wrap(err, "'%s'", call->shown);
 }
 
 /* One line without its newline: "ID NAME". */
@@ -256,6 +155,7 @@ static bool parse_line(const struct call *call, char *line, struct pool *pool,
 	if (!is_oid_text(line) || line[OID_LEN] != ' ')
 		return false;
 	if (strcmp(name, call->branch_ref) != 0 &&
+	    (!call->remote->own_ref || strcmp(name, call->remote->own_ref) != 0) &&
 	    !is_status_ref(name, STATUS_PREFIX, call->remote->cluster))
 		return false;
 	line[OID_LEN] = '\0';
@@ -278,8 +178,13 @@ static int parse_refs(const struct call *call, struct strbuf *text, struct remot
 
 	ret->v = pool_calloc(ret->pool, REFS_MAX, sizeof(*ret->v));
 	ret->n = 0;
+	ret->cut_off = false;
 	for (; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
+		if (strcmp(line, WORKER_CUT_OFF) == 0) {
+			ret->cut_off = true;
+			continue;
+		}
 		if (ret->n == REFS_MAX || !parse_line(call, line, ret->pool, &ret->v[ret->n]))
 			return err_set(err, ERR_GIT, "'%s': cannot read its list of refs",
 				       call->shown);
@@ -301,13 +206,13 @@ const char *remote_refs_find(const struct remote_refs *refs, const char *name)
 int remote_poll(struct mirror *m, const struct remote *remote, struct remote_refs *ret,
 		struct err *err)
 {
-	CLEANUP(call_release) struct call call = {0};
-	CLEANUP(strbuf_release) struct strbuf out = STRBUF_LIMITED(OUTPUT_MAX);
+	CLEANUP(call_release) struct call call = CALL_INIT;
+	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
 
 	if (mirror_heal(m, err) < 0 || call_init(&call, m, remote, err) < 0 ||
-	    run_call(&call, poll_in_child, &out, err) < 0)
+	    run_operation(&call, "list", &answer, err) < 0)
 		return -1;
-	return parse_refs(&call, &out, ret, err);
+	return parse_refs(&call, &answer, ret, err);
 }
 
 /* Gives the id of a ref that the mirror has. One that cannot be read counts as none: it is
@@ -349,7 +254,7 @@ static int remove_gone(const struct call *call, const struct remote_refs *refs, 
 	int rc;
 
 	/* The rest of a list that was cut off is not gone. */
-	if (refs->n >= REFS_MAX)
+	if (refs->cut_off)
 		return 0;
 	if (git_reference_iterator_glob_new(&iter, call->m->repo, glob) < 0)
 		return git_fail(err, "list the refs of '%s'", call->m->path);
@@ -383,24 +288,89 @@ static int apply_refs(const struct call *call, const struct remote_refs *refs, c
 	return remove_gone(call, refs, own_ref, err);
 }
 
+static void revwalk_freep(git_revwalk **p)
+{
+	git_revwalk_free(*p);
+}
+
+static void add_have(json_t *haves, const git_oid *id)
+{
+	char oid[GIT_OID_HEX];
+
+	git_oid_tostr(oid, sizeof(oid), id);
+	json_array_append_new(haves, json_string(oid));
+}
+
+/* The branch's commits, one, two, four, ... back. */
+static void add_branch_haves(const struct call *call, json_t *haves)
+{
+	CLEANUP(revwalk_freep) git_revwalk *walk = NULL;
+	git_oid id;
+
+	if (!local_ref(call->m, call->branch_ref, &id) ||
+	    git_revwalk_new(&walk, call->m->repo) < 0 || git_revwalk_push(walk, &id) < 0)
+		return;
+	git_revwalk_simplify_first_parent(walk);
+	for (size_t i = 0; i <= BRANCH_DEPTH && git_revwalk_next(&id, walk) == 0; i++) {
+		if ((i & (i - 1)) == 0)
+			add_have(haves, &id);
+	}
+}
+
+/* What the mirror has; not knowing it makes a fetch larger, and not wrong. */
+static json_t *list_haves(const struct call *call)
+{
+	CLEANUP(ref_iterator_freep) git_reference_iterator *iter = NULL;
+	json_t *haves = json_array();
+	const char *name;
+	git_oid id;
+
+	add_branch_haves(call, haves);
+	if (git_reference_iterator_glob_new(&iter, call->m->repo, STATUS_PREFIX "*") < 0)
+		return haves;
+	while (json_array_size(haves) < HAVES_MAX && git_reference_next_name(&name, iter) == 0) {
+		if (local_ref(call->m, name, &id))
+			add_have(haves, &id);
+	}
+	return haves;
+}
+
+/* Names the pack's objects, looks whether it is whole, and takes it into the mirror. */
+static int take_pack(struct call *call, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
+	int has_pack = worker_folder_has_pack(&call->folder, err);
+
+	if (has_pack <= 0)
+		return has_pack;
+	if (run_operation(call, "index", &answer, err) < 0)
+		return -1;
+	strbuf_trim(&answer);
+	return take_over_pack(call->m, &call->folder, answer.buf, err);
+}
+
 static int fetch_once(struct mirror *m, const struct remote *remote, const char *own_ref,
 		      struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
-	CLEANUP(call_release) struct call call = {0};
-	CLEANUP(strbuf_release) struct strbuf out = STRBUF_LIMITED(OUTPUT_MAX);
+	CLEANUP(call_release) struct call call = CALL_INIT;
+	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
 	struct remote_refs refs = {.pool = pool};
+	struct remote whole = *remote;
 
-	if (call_init(&call, m, remote, err) < 0)
+	whole.peers = true;
+	if (own_ref)
+		whole.own_ref = own_ref;
+	call.takes_pack = true;
+	if (call_init(&call, m, &whole, err) < 0)
 		return -1;
-	if (run_call(&call, fetch_in_child, &out, err) < 0) {
-		if (m->own) {
-			mirror_sweep(m->path);
+	json_object_set_new(call.request, "haves", list_haves(&call));
+	if (run_operation(&call, "fetch", &answer, err) < 0 || take_pack(&call, err) < 0) {
+		if (m->own)
 			m->damaged = !mirror_is_sound(m);
-		}
 		return -1;
 	}
-	if (parse_refs(&call, &out, &refs, err) < 0)
+	if (parse_refs(&call, &answer, &refs, err) < 0)
 		return -1;
 	return apply_refs(&call, &refs, own_ref, err);
 }
@@ -423,8 +393,9 @@ int remote_fetch(struct mirror *m, const struct remote *remote, const char *own_
 
 int remote_push(struct mirror *m, const struct remote *remote, const char *ref, struct err *err)
 {
-	CLEANUP(call_release) struct call call = {0};
-	CLEANUP(strbuf_release) struct strbuf out = STRBUF_LIMITED(OUTPUT_MAX);
+	CLEANUP(call_release) struct call call = CALL_INIT;
+	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
+	char oid[GIT_OID_HEX];
 	git_oid id;
 
 	if (call_init(&call, m, remote, err) < 0)
@@ -434,6 +405,8 @@ int remote_push(struct mirror *m, const struct remote *remote, const char *ref, 
 		return err_set(err, ERR_GIT, "'%s' is no ref to push", ref);
 	if (!local_ref(m, ref, &id))
 		return git_fail(err, "read '%s' in '%s'", ref, m->path);
-	call.push_ref = ref;
-	return run_call(&call, push_in_child, &out, err);
+	git_oid_tostr(oid, sizeof(oid), &id);
+	json_object_set_new(call.request, "ref", json_string(ref));
+	json_object_set_new(call.request, "oid", json_string(oid));
+	return run_operation(&call, "push", &answer, err);
 }

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,11 +67,6 @@ static int check_supported(const struct agent_config *config, struct err *err)
 	for (size_t i = 0; i < config->repository.n; i++)
 		if (remote_supported(config->repository.v[i], err) < 0)
 			return -1;
-	if (config->credentials)
-		return err_set(
-			err, ERR_CONFIG,
-			"this version of dynia reaches repositories by path, file:// and git://, "
-			"which take no 'credentials:'");
 	return config->status.repository ? remote_supported(config->status.repository, err) : 0;
 }
 
@@ -183,6 +179,8 @@ static void open_memory(struct agent *agent)
 
 int agent_open(struct agent *agent, const struct agent_options *options, struct err *err)
 {
+	/* What is secret has a mode of its own; the worker, another user, reads the mirror's objects. */
+	umask(022);
 	agent->pool = pool_new();
 	state_init(&agent->state);
 	index_init(&agent->index);

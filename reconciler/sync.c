@@ -151,7 +151,13 @@ static int sync_with(struct pass *p, const char *url, struct err *err)
 		.url = url,
 		.branch = agent->config->branch,
 		.cluster = agent->cluster,
+		.own_ref = own_ref(p),
+		.peers = agent->state.needs_peers,
 		.deadline_ms = (int)agent->config->deadline_ms,
+		.credentials = agent->config->credentials,
+		.ca_file = agent->config->ca_file,
+		.proxy = agent->config->proxy,
+		.root_fd = agent->root.fd,
 	};
 	p->refs = (struct remote_refs) {.pool = p->pool};
 	if (remote_poll(agent->mirror, &p->remote, &p->refs, err) < 0)

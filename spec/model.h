@@ -301,6 +301,8 @@ struct agent_config {
 	int64_t interval_ms;
 	int64_t deadline_ms;
 	struct credentials *credentials; /* NULL: none */
+	const char *ca_file;             /* NULL: the machine's authorities */
+	const char *proxy;               /* NULL: none */
 	struct verify *verify;           /* NULL: none */
 	struct status_config status;
 	const char *listen;

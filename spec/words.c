@@ -464,6 +464,27 @@ static bool is_scp_form(const char *word)
 	       host[len + 1] != '-';
 }
 
+/* http://HOST:PORT */
+int check_proxy(const char *word, struct err *err)
+{
+	size_t scheme = strlen("http://");
+	const char *host = word + scheme, *colon = strrchr(word, ':');
+	char name[256];
+	int64_t port;
+
+	if (strncmp(word, "http://", scheme) == 0 && colon > host &&
+	    (size_t)(colon - host) < sizeof(name)) {
+		memcpy(name, host, (size_t)(colon - host));
+		name[colon - host] = '\0';
+		if ((is_hostname(name, false) || is_ipv4(name)) &&
+		    parse_int(colon + 1, 1, 65535, &port, err) == 0)
+			return 0;
+	}
+	return err_set(
+		err, ERR_CONFIG,
+		"is no address of a proxy: write http://HOST:PORT, without user or password");
+}
+
 int check_repository(const char *word, struct err *err)
 {
 	static const struct {

@@ -59,5 +59,6 @@ int check_file_name(const char *word, struct err *err);
 int check_branch(const char *word, struct err *err);
 /* The address of a git repository. */
 int check_repository(const char *word, struct err *err);
+int check_proxy(const char *word, struct err *err);
 
 #endif

@@ -45,7 +45,7 @@ $(FUZZ_BIN): $(O)/fuzz/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/replay.o $
 
 check: unit corpora e2e ## every test: unit, corpora, golden cases, end to end
 
-unit: tools $(UNIT_BIN) ## the unit tests
+unit: tools $(UNIT_BIN) $(O)/dynia ## the unit tests
 	@status=0; for t in $(UNIT_BIN); do $$t || status=1; done; exit $$status
 
 corpora: tools $(FUZZ_BIN) ## the fuzzers' corpora, once through

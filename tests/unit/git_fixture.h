@@ -30,6 +30,7 @@
 #include "base/process.h"
 #include "base/strbuf.h"
 #include "base/strvec.h"
+#include "gitsync/worker.h"
 
 struct fixture {
 	char root[32];
@@ -51,8 +52,26 @@ struct fixture {
 			fail_msg("'%s' is not in '%s'", text, (err)->msg);                         \
 	} while (0)
 
+/* The program of this build, for workers: build/dynia beside build/unit/x_test. */
+static inline void fixture_use_program(void)
+{
+	char path[4096] = "";
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("dynia"));
+	char *slash;
+
+	assert_true(n > 0);
+	for (int i = 0; i < 2; i++) {
+		slash = strrchr(path, '/');
+		assert_non_null(slash);
+		*slash = '\0';
+	}
+	memcpy(slash, "/dynia", sizeof("/dynia"));
+	worker_set_program(path);
+}
+
 static inline void fixture_init(struct fixture *fx)
 {
+	fixture_use_program();
 	memcpy(fx->root, "/tmp/dynia-git-XXXXXX", sizeof("/tmp/dynia-git-XXXXXX"));
 	assert_non_null(mkdtemp(fx->root));
 	fx->fd = open(fx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -195,6 +195,12 @@ static void check_poll(struct env *env, const char *url)
 	free(server_ref(env, "refs/heads/feature", "another branch"));
 	free(server_ref(env, "refs/tags/v1", "a tag"));
 	env->remote.url = url;
+	env->remote.own_ref = OWN;
+	env->remote.peers = false;
+	assert_ok(remote_poll(env->m, &env->remote, &refs, &err), &err);
+	assert_int_equal(refs.n, 2);
+	assert_null(remote_refs_find(&refs, OTHER));
+	env->remote.peers = true;
 	assert_ok(remote_poll(env->m, &env->remote, &refs, &err), &err);
 	assert_int_equal(refs.n, 3);
 	assert_string_equal(remote_refs_find(&refs, "refs/heads/main"), env->first);
@@ -240,7 +246,7 @@ static void test_poll_empty(void **state)
 	assert_int_equal(refs.n, 0);
 	assert_null(remote_refs_find(&refs, "refs/heads/main"));
 	assert_fails(remote_fetch(env->m, &env->remote, OWN, &err), &err, ERR_GIT,
-		     "has no branch 'main': push one, or set branch: in agent.yaml");
+		     "there is no branch 'main': push one, or set branch: in agent.yaml");
 }
 
 /* Twice, with news in between; the server's files are then read from the mirror. */
@@ -366,7 +372,7 @@ static void test_missing_branch(void **state)
 	struct env *env = *state;
 	struct err err = {0};
 	AUTO_FREE char *url = xasprintf("git://127.0.0.1:%d/server.git", start_daemon(env));
-	AUTO_FREE char *want = xasprintf("'%s' has no branch 'live': push one", url);
+	AUTO_FREE char *want = xasprintf("'%s': there is no branch 'live': push one", url);
 
 	env->remote.branch = "live";
 	assert_fails(remote_fetch(env->m, &env->remote, OWN, &err), &err, ERR_GIT, "'live'");
@@ -387,7 +393,7 @@ static void test_missing_repository(void **state)
 	assert_fails(remote_poll(env->m, &env->remote, &refs, &err), &err, ERR_GIT, path);
 	assert_fails(remote_fetch(env->m, &env->remote, OWN, &err), &err, ERR_GIT, path);
 	env->remote.url = url;
-	assert_fails(remote_poll(env->m, &env->remote, &refs, &err), &err, ERR_NETWORK,
+	assert_fails(remote_poll(env->m, &env->remote, &refs, &err), &err, ERR_GIT,
 		     "no such repository");
 }
 
@@ -466,16 +472,30 @@ static void test_unsupported(void **state)
 		const char *url, *error;
 	} cases[] = {
 		{"https://user:hunter2@example.com/x.git",
-		 "'https://example.com/x.git': this build talks to git://, file:/// and"},
-		{"ssh://git@example.com/x.git", "'ssh://example.com/x.git': this build talks"},
-		{"git@example.com:x.git", "this build talks"},
-		{"ext::sh -c id", "this build talks"},
-		{"file://host/x.git", "this build talks"},
-		{"relative/x.git", "this build talks"},
-		{"--upload-pack=id", "this build talks"},
-		{"", "this build talks"},
+		 "'https://example.com/x.git' has a user that is no name: passwords do not"},
+		{"https://token@example.com/x.git",
+		 "'https://example.com/x.git' names a user: put that in credentials.username"},
+		{"https://example.com/x.git?a=b", "has a '?' or '#' in it"},
+		{"https://example.com", "names no repository on that host"},
+		{"https:///x.git", "names no host"},
+		{"https://example.com:0/x.git", "names no port"},
+		{"https://example.com:/x.git", "names no port behind the ':'"},
+		{"http://example.com/x.git", "is no address of a repository"},
+		{"ssh://-oProxyCommand=id/x.git", "names no host"},
+		{"ssh://git@-oProxyCommand=id/x.git", "names no host"},
+		{"ssh://-oProxyCommand=id@example.com/x.git", "passwords do not belong there"},
+		{"ssh://git@[::1/x.git", "has a '[' without a ']'"},
+		{"git@-oProxyCommand=id:x.git", "names no host"},
+		{"git@example.com:-x.git", "names no repository on that host"},
+		{"git@exa mple.com:x.git", "names no host"},
+		{"ext::sh -c id", "is no address of a repository"},
+		{"file://host/x.git", "is no address of a repository"},
+		{"relative/x.git", "is no address of a repository"},
+		{"--upload-pack=id", "is no address of a repository"},
+		{"", "is no address of a repository"},
 		{"git://user:hunter2@example.com/x.git",
-		 "'git://example.com/x.git': git:// knows no users"},
+		 "'git://example.com/x.git' has a user that is no name"},
+		{"git://user@example.com/x.git", "git:// knows none"},
 		{"/srv/x\ny", "control characters"},
 	};
 	struct env *env = *state;
@@ -661,7 +681,9 @@ static void test_damage_found_by_fetching(void **state)
 {
 	struct env *env = *state;
 	AUTO_FREE char *second = NULL, *file = NULL;
+	AUTO_FREE char *url = xasprintf("git://127.0.0.1:%d/server.git", start_daemon(env));
 
+	env->remote.url = url;
 	fetch(env);
 	fixture_write(&env->fx, "work/new.yaml", "new");
 	second = fixture_commit(&env->fx, "work", "second");
@@ -705,16 +727,16 @@ static void test_damage_that_cannot_be_mended(void **state)
 	assert_at(env, "refs/heads/main", env->first);
 }
 
-/* A killed worker's half of a pack does not stay. */
-static void test_sweep_after_failure(void **state)
+/* A fetch that failed leaves nothing, of itself or of one before that was killed. */
+static void test_nothing_left_after_failure(void **state)
 {
 	struct env *env = *state;
 	struct err err = {0};
 
-	fixture_write(&env->fx, "repo.git/objects/pack/pack_git2_abc123", "half");
+	fixture_write(&env->fx, "repo.git.incoming/pack_git2_abc123", "half");
 	env->remote.branch = "nope";
 	assert_fails(remote_fetch(env->m, &env->remote, OWN, &err), &err, ERR_GIT, "no branch");
-	assert_false(fixture_has(&env->fx, "repo.git/objects/pack/pack_git2_abc123"));
+	assert_false(fixture_has(&env->fx, "repo.git.incoming"));
 }
 
 int main(void)
@@ -747,7 +769,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damage_found_by_reading, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_found_by_fetching, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_that_cannot_be_mended, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sweep_after_failure, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_left_after_failure, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("remote", tests, NULL, NULL);

@@ -1,0 +1,16 @@
+/* The pack of a worker's folder into the mirror, which is the agent's alone. */
+#ifndef GITSYNC_TAKE_OVER_H
+#define GITSYNC_TAKE_OVER_H
+
+#include "base/err.h"
+#include "gitsync/mirror.h"
+#include "gitsync/worker.h"
+
+/* Is there a pack in it that a fetch has brought? 1, 0 or -1. */
+int worker_folder_has_pack(const struct worker_folder *folder, struct err *err);
+/* Copies pack-NAME.pack and .idx into the mirror, durably. NAME is a worker's word: 40 hex digits
+ * or an error. */
+int take_over_pack(struct mirror *m, const struct worker_folder *folder, const char *name,
+		   struct err *err);
+
+#endif
