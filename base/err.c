@@ -77,6 +77,8 @@ const char *err_code_reason(enum err_code code)
 		[ERR_HEALTH] = "HealthError",
 		[ERR_SYSTEM] = "SystemError",
 		[ERR_LIMIT] = "LimitError",
+		[ERR_DOCKER] = "DockerUnavailable",
+		[ERR_IMAGE] = "ImageUnavailable",
 	};
 
 	return (size_t)code < ARRAY_SIZE(reasons) ? reasons[code] : "UnknownError";

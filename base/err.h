@@ -27,6 +27,8 @@ enum err_code {
 	ERR_HEALTH,  /* what was applied does not become healthy */
 	ERR_SYSTEM,  /* a system call failed */
 	ERR_LIMIT,   /* something is larger than it may be */
+	ERR_DOCKER,  /* Docker does not answer, or does not do what it is asked */
+	ERR_IMAGE,   /* an image cannot be had */
 };
 
 struct err {

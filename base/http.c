@@ -30,12 +30,25 @@ static void slist_cleanup(struct curl_slist **list)
 	curl_slist_free_all(*list);
 }
 
+/* Drops what came first. */
+static void make_room(struct strbuf *body, size_t limit, size_t n)
+{
+	size_t keep = limit / 2 < body->len ? limit / 2 : body->len;
+
+	if (n <= limit - body->len)
+		return;
+	memmove(body->buf, body->buf + body->len - keep, keep);
+	strbuf_setlen(body, keep);
+}
+
 /* Returning another number than it was given makes libcurl end the transfer. */
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *transfer = arg;
 	struct strbuf *body = &transfer->reply->body;
 
+	if (transfer->req->keep_tail && size * n <= transfer->req->reply_limit / 2)
+		make_room(body, transfer->req->reply_limit, size * n);
 	if (size * n > transfer->req->reply_limit - body->len) {
 		transfer->body_too_large = true;
 		return 0;
@@ -116,6 +129,10 @@ static void set_limits(CURL *curl, struct transfer *transfer)
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	if (req->stall_ms > 0) {
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(req->stall_ms + 999) / 1000);
+	}
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 	if (req->want_header) {

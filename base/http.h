@@ -24,7 +24,10 @@ struct http_request {
 	const void *body;
 	size_t body_len;
 	int timeout_ms;     /* > 0, for all of it */
+	int stall_ms;       /* > 0: an answer from which nothing comes for so long has failed */
 	size_t reply_limit; /* most bytes of the body; more is ERR_LIMIT */
+	bool keep_tail;     /* of a longer body the last bytes are kept, half of the limit at least,
+			       and it is no error */
 	bool insecure;      /* do not check the certificate (our own placeholder on loopback) */
 	const char *source_address; /* to ask from, or NULL */
 	bool proxy_header;          /* send a PROXY protocol header first */

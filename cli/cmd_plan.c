@@ -6,6 +6,7 @@
 #include "cli/plan_print.h"
 #include "cli/repo.h"
 #include "reconciler/plan.h"
+#include "reconciler/services.h"
 #include "render/render.h"
 
 struct plan_options {
@@ -74,6 +75,20 @@ static void plan_programs(struct plan *plan, const struct side *from, const stru
 	}
 }
 
+/* Containers are made before the programs hear of them, and go after. */
+static void plan_containers(struct plan *plan, const struct side *from, const struct side *to,
+			    const struct causes *causes, struct pool *pool)
+{
+	struct service_records before, want;
+	const struct service_ground ground = {.before = &before, .want = &want, .causes = causes};
+
+	records_from_fileset(&from->files, pool, &before);
+	records_from_fileset(&to->files, pool, &want);
+	services_plan(plan, &ground);
+	plan_programs(plan, from, to);
+	services_plan_removed(plan, &ground);
+}
+
 static int plan_node(const struct cluster *from, const struct cluster *to, const char *cluster,
 		     const char *node, struct plan_printer *printer, struct err *err)
 {
@@ -92,7 +107,7 @@ static int plan_node(const struct cluster *from, const struct cluster *to, const
 	else
 		causes_add(&causes, NULL, false, "%s removed", from->path);
 	plan_files(&plan, &was.index, &will.files, &will.index, &causes, NULL);
-	plan_programs(&plan, &was, &will);
+	plan_containers(&plan, &was, &will, &causes, pool);
 	plan_print_node(printer, cluster, node, &plan);
 	return 0;
 }

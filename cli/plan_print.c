@@ -14,10 +14,12 @@ static const struct {
 	char sign;
 	const char *colour;
 } looks[] = {
-	[ACTION_CREATE] = {'+', "\033[32m"},  [ACTION_UPDATE] = {'~', "\033[33m"},
-	[ACTION_RESTORE] = {'~', "\033[33m"}, [ACTION_REMOVE] = {'-', "\033[31m"},
-	[ACTION_START] = {'>', "\033[36m"},   [ACTION_RELOAD] = {'>', "\033[36m"},
-	[ACTION_STOP] = {'>', "\033[36m"},
+	[ACTION_CREATE] = {'+', "\033[32m"},   [ACTION_UPDATE] = {'~', "\033[33m"},
+	[ACTION_RESTORE] = {'~', "\033[33m"},  [ACTION_REMOVE] = {'-', "\033[31m"},
+	[ACTION_START] = {'>', "\033[36m"},    [ACTION_RELOAD] = {'>', "\033[36m"},
+	[ACTION_STOP] = {'>', "\033[36m"},     [ACTION_RUN] = {'+', "\033[32m"},
+	[ACTION_RECREATE] = {'~', "\033[33m"}, [ACTION_RESUME] = {'>', "\033[36m"},
+	[ACTION_DELETE] = {'-', "\033[31m"},
 };
 
 static const char *const formats[] = {"text", "markdown", "json"};
@@ -71,7 +73,7 @@ static void print_text(const struct plan_printer *p, const struct plan *plan)
 		const struct action *a = &plan->v[i];
 		const struct action *next = i + 1 < plan->n ? &plan->v[i + 1] : NULL;
 
-		printf("  %s%c %-7s %s%s\n", p->colour ? looks[a->kind].colour : "",
+		printf("  %s%c %-8s %s%s\n", p->colour ? looks[a->kind].colour : "",
 		       looks[a->kind].sign, action_verb(a->kind), a->what,
 		       p->colour ? "\033[0m" : "");
 		if (!next || !same_causes(next, a))

@@ -192,6 +192,7 @@ int agent_open(struct agent *agent, const struct agent_options *options, struct 
 	    check_supported(agent->config, err) < 0 || name_node(agent, err) < 0 ||
 	    take_lock(agent, err) < 0 || open_mirror(agent, err) < 0)
 		return -1;
+	agent->services = services_new(agent->config->docker);
 	open_memory(agent);
 	return 0;
 }
@@ -202,6 +203,7 @@ void agent_release(struct agent *agent)
 		return;
 	ear_close(agent);
 	free(agent->probes);
+	services_free(agent->services);
 	index_release(&agent->index);
 	state_release(&agent->state);
 	mirror_free(agent->mirror);

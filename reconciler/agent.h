@@ -21,6 +21,7 @@
 #include "reconciler/metrics.h"
 #include "reconciler/observe.h"
 #include "reconciler/root.h"
+#include "reconciler/services.h"
 #include "reconciler/state.h"
 #include "spec/model.h"
 
@@ -44,6 +45,7 @@ struct agent {
 	struct high_water high_water;
 	struct index index;
 	bool index_lost;      /* it could not be read, or was never written */
+	struct services *services;
 	struct probe *probes; /* one for each of state.watch.services */
 	/* monotonic, for the wall clock may jump */
 	int64_t changed_ms;     /* when the node changed last */

@@ -202,6 +202,8 @@ static int change_programs(const struct apply *a, struct err *err)
 	struct runtime_context rt = {.root = a->root, .pool = pool, .at = &a->watch->at};
 
 	for (size_t i = 0; i < a->plan->n; i++) {
+		if (a->plan->v[i].kind >= ACTION_RUN)
+			continue;
 		a->progress(&a->plan->v[i]);
 		if (act(a, &rt, &a->plan->v[i], err) < 0)
 			return -1;
@@ -243,8 +245,9 @@ int apply_plan(const struct apply *a, struct err *err)
 		return -1;
 	if (index_write(a->root, PATH_JOURNAL, a->want, err) < 0)
 		return err_wrap(err, "write the journal");
-	if (change_files(a, &batch, err) < 0 || change_programs(a, err) < 0 ||
-	    record_files(a, err) < 0)
+	if (change_files(a, &batch, err) < 0 ||
+	    (a->services && services_apply(a->services, err) < 0) || change_programs(a, err) < 0 ||
+	    (a->services && services_remove(a->services, err) < 0) || record_files(a, err) < 0)
 		return -1;
 	if (index_write(a->root, PATH_INDEX, a->want, err) < 0)
 		return err_wrap(err, "write the index");

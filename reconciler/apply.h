@@ -13,6 +13,7 @@
 #include "reconciler/plan.h"
 #include "reconciler/root.h"
 #include "reconciler/runtime.h"
+#include "reconciler/services_apply.h"
 #include "reconciler/watch.h"
 
 struct apply {
@@ -24,6 +25,7 @@ struct apply {
 	const struct watch *watch; /* the configurations to be loaded */
 	const struct runtime_ops *ops;
 	bool unfinished; /* there is a journal of an apply that was cut off */
+	const struct service_work *services; /* NULL: there are no containers */
 	void (*progress)(
 		const struct action *action); /* before each action on a program, after the files */
 };

@@ -60,23 +60,6 @@ static int refuse(struct diags *diags, struct err *err)
 		       diags->n - 1);
 }
 
-/* What this version renders, plans and checks, but does not run. */
-static int check_supported(const struct candidate *c, struct err *err)
-{
-	for (size_t i = 0; i < c->cluster->n_services; i++) {
-		const struct service *s = &c->cluster->services[i];
-
-		if ((s->kind == SERVICE_IMAGE || s->kind == SERVICE_COMPOSE) &&
-		    service_on_node(s, c->node))
-			return err_set(
-				err, ERR_CONFIG,
-				"%s: this version of dynia cannot run containers yet: keep the "
-				"service off this node with 'nodes:'",
-				s->path);
-	}
-	return 0;
-}
-
 int candidate_load(struct candidate *c, struct agent *agent, const char *revision, struct err *err)
 {
 	CLEANUP(diags_release) struct diags diags = DIAGS_INIT;
@@ -95,7 +78,7 @@ int candidate_load(struct candidate *c, struct agent *agent, const char *revisio
 		return err_set(err, ERR_CONFIG, "%s has no node '%s': add it to 'nodes:'",
 			       c->cluster->path, agent->node);
 	c->ops = runtime_find(c->cluster->ingress.runtime, err);
-	return c->ops ? check_supported(c, err) : -1;
+	return c->ops ? 0 : -1;
 }
 
 bool candidate_needs_peers(const struct candidate *c)
@@ -111,6 +94,7 @@ int candidate_render(struct candidate *c, const struct node_facts *nf, struct er
 	if (render_node(c->cluster, c->node, &nf->facts, &c->files, err) < 0)
 		return -1;
 	index_from_fileset(&c->want, &c->files);
+	records_from_fileset(&c->files, c->pool, &c->containers);
 	watch_from_cluster(c->cluster, c->node, &nf->facts, &c->files, c->pool, &c->watch);
 	return 0;
 }
@@ -148,6 +132,17 @@ static void collect_causes(const struct candidate *c, struct agent *agent,
 		causes_add(ret, NULL, false, "node: its record of what it had applied was lost");
 }
 
+/* NULL where Docker cannot say, and where nothing was ever in a container: such a node needs none. */
+static const struct container_list *look_at_containers(const struct candidate *c,
+						       struct agent *agent)
+{
+	struct err ignored;
+
+	if (!c->containers.n && !agent->state.containers.n && agent->state.has_watch)
+		return NULL;
+	return services_look(agent->services, &agent->root, &ignored);
+}
+
 /* --- the plan ------------------------------------------------------------------------ */
 
 int candidate_plan(struct candidate *c, struct agent *agent, const struct ground *ground,
@@ -157,6 +152,13 @@ int candidate_plan(struct candidate *c, struct agent *agent, const struct ground
 
 	collect_causes(c, agent, ground, nf, &causes);
 	plan_files(&c->plan, ground->now, &c->files, &c->want, &causes, ground->unfinished);
+	const struct service_ground services = {
+		.before = &agent->state.containers,
+		.want = &c->containers,
+		.seen = look_at_containers(c, agent),
+		.unfinished = ground->unfinished,
+		.causes = &causes,
+	};
 	const struct program_ground programs = {
 		.root = &agent->root,
 		.want = &c->watch,
@@ -165,5 +167,9 @@ int candidate_plan(struct candidate *c, struct agent *agent, const struct ground
 		.causes = &causes,
 	};
 
-	return plan_programs(&c->plan, &programs, err);
+	services_plan(&c->plan, &services);
+	if (plan_programs(&c->plan, &programs, err) < 0)
+		return -1;
+	services_plan_removed(&c->plan, &services);
+	return 0;
 }

@@ -12,6 +12,7 @@
 struct candidate {
 	struct pool *pool;
 	char revision[GIT_OID_HEX];
+	char key[SHA256_HEX_SIZE]; /* of the revision with its inputs */
 	struct spec *spec;
 	const struct cluster *cluster;
 	const struct node *node;
@@ -19,6 +20,7 @@ struct candidate {
 	struct fileset files;
 	struct index want;
 	struct watch watch;
+	struct service_records containers;
 	struct plan plan;
 };
 

@@ -146,7 +146,8 @@ static bool is_there(const struct pass *p, const char *revision)
 	    strcmp(state->revision, revision) != 0)
 		return false;
 	state_key(revision, p->facts.inputs, key);
-	return strcmp(state->key, key) == 0 && programs_are_right(&p->agent->root, &state->watch);
+	return strcmp(state->key, key) == 0 && programs_are_right(&p->agent->root, &state->watch) &&
+	       services_are_right(p->agent->services, &p->agent->root, &state->containers);
 }
 
 /* --- prepare, apply ------------------------------------------------------------------ */
@@ -210,6 +211,7 @@ static void remember(struct pass *p, struct candidate *c)
 	json_decref(agent->state.inputs);
 	agent->state.inputs = json_incref(p->facts.inputs);
 	agent->state.watch = c->watch;
+	agent->state.containers = c->containers;
 	agent->state.has_watch = true;
 	free(agent->probes);
 	agent->probes = xcalloc(c->watch.n_services + 1, sizeof(*agent->probes));
@@ -217,7 +219,8 @@ static void remember(struct pass *p, struct candidate *c)
 	p->dirty = true;
 }
 
-static int apply(struct pass *p, struct candidate *c, struct err *err)
+static int apply(struct pass *p, struct candidate *c, const struct service_work *work,
+		 struct err *err)
 {
 	struct agent *agent = p->agent;
 	bool new_generation = makes_generation(&c->plan);
@@ -230,6 +233,7 @@ static int apply(struct pass *p, struct candidate *c, struct err *err)
 		.watch = &c->watch,
 		.ops = c->ops,
 		.unfinished = p->unfinished != NULL,
+		.services = work,
 		.progress = log_action,
 	};
 
@@ -242,6 +246,8 @@ static int apply(struct pass *p, struct candidate *c, struct err *err)
 	} else {
 		/* The same files from another commit: what stat says of them still holds. */
 		index_carry_over(&c->want, &agent->index);
+		if (services_apply(work, err) < 0)
+			return -1;
 	}
 	memcpy(before, agent->state.revision, GIT_OID_HEX);
 	remember(p, c);
@@ -251,6 +257,28 @@ static int apply(struct pass *p, struct candidate *c, struct err *err)
 		return 0;
 	return generation_record(&agent->root, agent->index.generation, c->revision, clock_wall_s(),
 				 &c->plan, err);
+}
+
+/* What is to be done with containers, and from what. */
+static struct service_work containers_of(struct pass *p, struct candidate *c)
+{
+	return (struct service_work) {
+		.services = p->agent->services,
+		.root = &p->agent->root,
+		.cluster = c->cluster,
+		.node = c->node,
+		.facts = &p->facts.facts,
+		.files = &c->files,
+		.before = &p->agent->state.containers,
+		.want = &c->containers,
+		.pool = c->pool,
+		.watch = &c->watch,
+		.plan = &c->plan,
+		.revision = c->revision,
+		.key = c->key,
+		.may_prove = !p->unfinished && !p->falls_back && !p->pinned[0],
+		.progress = log_action,
+	};
 }
 
 static int prepare_and_apply(struct pass *p, const char *revision, struct candidate *c,
@@ -264,7 +292,17 @@ static int prepare_and_apply(struct pass *p, const char *revision, struct candid
 			p->outcome->show(&c->plan, revision, p->outcome->show_arg);
 		return 0;
 	}
-	return apply(p, c, err);
+	state_key(revision, p->facts.inputs, c->key);
+	const struct service_work work = containers_of(p, c);
+
+	if (services_prepare(&work, &p->waits, err) < 0)
+		return -1;
+	if (p->waits) {
+		/* The new containers run beside the old ones; nothing else has been touched. */
+		p->outcome->on_trial = true;
+		return 0;
+	}
+	return apply(p, c, &work, err);
 }
 
 static int take(struct pass *p, const char *revision, struct candidate *c, struct err *err)
@@ -286,7 +324,7 @@ static bool is_commits_fault(const struct pass *p, const struct err *err)
 	if (strcmp(applied, p->tip) == 0)
 		return false;
 	return err->code == ERR_CONFIG || err->code == ERR_CHECK || err->code == ERR_LIMIT ||
-	       (err->code == ERR_APPLY && applied[0]);
+	       ((err->code == ERR_APPLY || err->code == ERR_HEALTH) && applied[0]);
 }
 
 void reject(struct pass *p, const char *revision, const struct err *why)
@@ -319,6 +357,7 @@ int fall_back(struct pass *p, const char *to, struct candidate *c, struct err *e
 	p->applied = NULL;
 	candidate_release(c);
 	candidate_init(c);
+	p->falls_back = true;
 	return take(p, revision, c, err);
 }
 
@@ -327,7 +366,7 @@ static int try_tip(struct pass *p, struct candidate *c, struct err *err)
 	if (is_there(p, p->tip))
 		return 0;
 	if (take(p, p->tip, c, err) == 0) {
-		if (!p->agent->dry_run)
+		if (!p->agent->dry_run && !p->waits)
 			memset(&p->agent->state.rejected, 0, sizeof(p->agent->state.rejected));
 		return 0;
 	}

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "reconciler/health.h"
 #include "reconciler/runtime.h"
+#include "reconciler/services.h"
 #include "reconciler/watch.h"
 
 /* What is remembered of one service between looks. */
@@ -28,6 +29,10 @@ struct observation {
 	const char *haproxy_health; /* NULL: the cluster has none */
 	const char *caddy_health;
 	struct level_health container; /* zeroed: the node has none */
+	const struct container_health
+		*containers;                 /* one for each of the watch's services; NULL: none
+						      is in a container */
+	const struct container_list *listed; /* NULL: Docker cannot say */
 };
 
 /* probes: one for each of watch->services, zeroed before the first look. running_for_ms: since the

@@ -15,6 +15,7 @@ static void pass_begin(struct pass *p, struct agent *agent, struct outcome *outc
 	outcome->changed = false;
 	outcome->unsynced = false;
 	outcome->on_trial = false;
+	services_forget(agent->services);
 }
 
 static void pass_end(struct pass *p)

@@ -9,7 +9,8 @@
 static const char *const verbs[] = {
 	[ACTION_CREATE] = "create", [ACTION_UPDATE] = "update", [ACTION_RESTORE] = "restore",
 	[ACTION_REMOVE] = "remove", [ACTION_START] = "start",   [ACTION_RELOAD] = "reload",
-	[ACTION_STOP] = "stop",
+	[ACTION_STOP] = "stop",     [ACTION_RUN] = "create",    [ACTION_RECREATE] = "recreate",
+	[ACTION_RESUME] = "start",  [ACTION_DELETE] = "remove",
 };
 
 const char *action_verb(enum action_kind kind)

@@ -28,6 +28,11 @@ enum action_kind {
 	ACTION_START,
 	ACTION_RELOAD,
 	ACTION_STOP,
+	/* On containers; program is PROGRAM_COMPOSE, and what is the service, or SERVICE/PART. */
+	ACTION_RUN,
+	ACTION_RECREATE,
+	ACTION_RESUME,
+	ACTION_DELETE,
 };
 
 struct action {

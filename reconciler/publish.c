@@ -94,6 +94,7 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		.seen = p->has_seen ? &p->seen : NULL,
 		.applied = p->applied,
 		.held = p->held,
+		.waits = p->waits,
 		.proved = p->proved,
 		.generation = agent->index.generation,
 	};

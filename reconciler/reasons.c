@@ -29,8 +29,16 @@ static const struct {
 				     "branch moves"},
 	[REASON_REFUSED] = {"Refused", "the commit may not be taken: Ready says why"},
 	[REASON_MOVING] = {"Moving", "nothing holds the node up"},
+	[REASON_NEW_CONTAINERS_START] = {"NewContainersStart",
+					 "new containers show beside the old ones that they work"},
 
 	[REASON_NO_CONTAINERS] = {"NoContainers", "the node has no container"},
+	[REASON_CONTAINER_STARTING] = {"ContainerStarting",
+				       "a container has just been started, or its health check has "
+				       "not passed yet"},
+	[REASON_CONTAINER_UNHEALTHY] = {"ContainerUnhealthy", "a container's health check fails"},
+	[REASON_CONTAINER_RESTARTS] = {"ContainerRestarts", "a container ends again and again"},
+	[REASON_CONTAINER_DOWN] = {"ContainerDown", "a container does not run"},
 	[REASON_PROGRAM_FAILED] = {"ProgramFailed", "HAProxy or Caddy does not run or answer"},
 	[REASON_WRONG_CONFIGURATION] =
 		{"WrongConfiguration", "HAProxy or Caddy runs another configuration than its file"},
@@ -59,6 +67,8 @@ static const struct {
 	[REASON_HEALTH_ERROR] = {"HealthError", "what was applied did not become healthy"},
 	[REASON_SYSTEM_ERROR] = {"SystemError", "the machine failed: a disk, a limit, a right"},
 	[REASON_LIMIT_ERROR] = {"LimitError", "something is larger than it may be"},
+	[REASON_DOCKER_UNAVAILABLE] = {"DockerUnavailable", "Docker does not answer"},
+	[REASON_IMAGE_UNAVAILABLE] = {"ImageUnavailable", "an image cannot be had"},
 };
 
 const char *reason_name(enum reason reason)

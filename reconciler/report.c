@@ -174,7 +174,11 @@ static void set_progress(struct condition_list *list, const struct agent *agent,
 	bool stalled = found->refused || is_rejected(agent, found->desired);
 	bool on_trial = agent->state.trial.revision[0] != '\0';
 
-	if (on_trial)
+	if (found->waits)
+		set_condition(list, "Reconciling", "True", REASON_NEW_CONTAINERS_START,
+			      pool_printf(list->pool, "%.7s runs beside the old containers: %s",
+					  found->desired, found->waits));
+	else if (on_trial)
 		set_condition(list, "Reconciling", "True", REASON_WAITS_FOR_HEALTH,
 			      pool_printf(list->pool, "%.7s has to show that it works",
 					  agent->state.trial.revision));
@@ -221,8 +225,33 @@ static const struct service_status *service_before(const struct agent *agent, co
 	return NULL;
 }
 
-static void add_services(const struct agent *agent, int64_t now_s, struct pool *pool,
-			 struct node_status *ret)
+static void add_containers(const struct agent *agent, const struct observation *seen,
+			   struct pool *pool, struct service_status *ret)
+{
+	const struct service_record *record = records_find(&agent->state.containers, ret->name);
+
+	if (!record || !seen->listed)
+		return;
+	ret->containers = pool_calloc(pool, record->n_parts + 1, sizeof(*ret->containers));
+	for (size_t i = 0; i < record->n_parts; i++) {
+		const struct container *c =
+			container_find(seen->listed, ret->name, record->parts[i].name);
+
+		if (!c)
+			continue;
+		ret->containers[ret->n_containers++] = (struct container_status) {
+			.name = c->name,
+			.state = c->state,
+			.health = c->health[0] ? c->health : "none",
+			.image = c->image,
+			.image_id = c->image_id,
+			.restarts = c->restarts > 0 ? c->restarts : 0,
+		};
+	}
+}
+
+static void add_services(const struct agent *agent, const struct observation *seen, int64_t now_s,
+			 struct pool *pool, struct node_status *ret)
 {
 	const struct watch *watch = &agent->state.watch;
 	const struct node_status *before = &agent->state.status;
@@ -236,14 +265,19 @@ static void add_services(const struct agent *agent, int64_t now_s, struct pool *
 							 watch->services[i].name) == 0
 				? &before->services[i]
 				: service_before(agent, watch->services[i].name);
-		bool same = was && strcmp(was->health, probe->health) == 0;
+		const struct container_health *c = seen->containers ? &seen->containers[i] : NULL;
+		bool worse = container_is_worse(c, probe->health);
+		const char *health = worse ? c->health : probe->health;
+		const char *message = probe->message[0] ? probe->message : NULL;
+		bool same = was && strcmp(was->health, health) == 0;
 
-		ret->services[ret->n_services++] = (struct service_status) {
+		ret->services[ret->n_services] = (struct service_status) {
 			.name = watch->services[i].name,
-			.health = probe->health,
-			.message = probe->message[0] ? probe->message : NULL,
+			.health = health,
+			.message = worse ? c->message : message,
 			.since_s = same ? was->since_s : now_s,
 		};
+		add_containers(agent, seen, pool, &ret->services[ret->n_services++]);
 	}
 }
 
@@ -355,7 +389,7 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		ret->servers_up = found->seen->servers_up;
 		ret->servers = found->seen->servers;
 		ret->caddy_health = found->seen->caddy_health;
-		add_services(agent, now_s, pool, ret);
+		add_services(agent, found->seen, now_s, pool, ret);
 	}
 	levels_judge(found->seen, &state->watch, agent->probes, pool, ret->levels);
 	if (found->machine)
@@ -405,6 +439,22 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 			   status_trouble(s));
 }
 
+/* A container that ends and is started again and again is one piece of news. */
+static void drop_fleeting(json_t *status)
+{
+	size_t i, k;
+	json_t *service, *container;
+
+	json_array_foreach(json_object_get(status, "services"), i, service)
+	{
+		json_array_foreach(json_object_get(service, "containers"), k, container)
+		{
+			json_object_del(container, "restarts");
+			json_object_del(container, "state");
+		}
+	}
+}
+
 void report_digest(const struct node_status *status, char ret[SHA256_HEX_SIZE])
 {
 	struct node_status timeless = *status;
@@ -416,6 +466,7 @@ void report_digest(const struct node_status *status, char ret[SHA256_HEX_SIZE])
 	/* A node that goes away would else make all the others commit. */
 	timeless.servers_up = 0;
 	object = status_to_json(&timeless);
+	drop_fleeting(object);
 	text = json_dumps(object, JSON_COMPACT);
 	sha256_hex(text, strlen(text), ret);
 	free(text);

@@ -25,6 +25,7 @@ struct findings {
 	const struct observation *seen; /* NULL: nothing is applied, or it could not be looked at */
 	const struct candidate *applied; /* the revision that was applied in this pass, or NULL */
 	const char *held;                /* what a person has ordered, or NULL */
+	const char *waits;               /* what new containers have still to show, or NULL */
 	bool proved; /* the applied revision has shown in this pass that it works */
 	int64_t generation;
 };

@@ -60,6 +60,7 @@ static json_t *to_json(const struct state *s)
 		json_object_set_new(object, "trial", trial_to_json(&s->trial));
 	if (s->has_watch)
 		json_object_set_new(object, "watch", watch_to_json(&s->watch));
+	json_object_set_new(object, "containers", records_to_json(&s->containers));
 	if (s->status.node)
 		json_object_set_new(object, "status", status_to_json(&s->status));
 	return object;
@@ -128,6 +129,7 @@ static int from_json(const json_t *object, struct state *ret)
 	take_rejection(json_object_get(object, "rejected"), ret->pool, &ret->rejected);
 	take_trial(json_object_get(object, "trial"), ret->pool, &ret->trial);
 	ret->has_watch = watch_from_json(json_object_get(object, "watch"), ret->pool, &ret->watch);
+	records_from_json(json_object_get(object, "containers"), ret->pool, &ret->containers);
 	if (status && status_from_object(status, ret->pool, &ret->status, &ignored) < 0)
 		return -1;
 	return 0;

@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "gitsync/mirror.h"
 #include "reconciler/root.h"
+#include "reconciler/services.h"
 #include "reconciler/status.h"
 #include "reconciler/watch.h"
 
@@ -44,8 +45,9 @@ struct state {
 	struct trial trial;
 	bool has_watch;
 	struct watch watch;
-	struct node_status status;       /* the last one made */
-	char published[SHA256_HEX_SIZE]; /* digest of what the status ref says, less the time of
+	struct service_records containers; /* of what is applied */
+	struct node_status status;         /* the last one made */
+	char published[SHA256_HEX_SIZE];   /* digest of what the status ref says, less the time of
 					    looking */
 	int64_t published_at_s;
 };

@@ -56,6 +56,21 @@ static json_t *levels_to_json(const struct node_status *s)
 	return all;
 }
 
+static json_t *containers_to_json(const struct service_status *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->n_containers; i++) {
+		const struct container_status *c = &s->containers[i];
+
+		json_array_append_new(list, json_pack("{ss ss ss ss ss sI}", "name", c->name,
+						      "state", c->state, "health", c->health,
+						      "image", c->image, "image_id", c->image_id,
+						      "restarts", (json_int_t)c->restarts));
+	}
+	return list;
+}
+
 static json_t *services_to_json(const struct node_status *s)
 {
 	json_t *list = json_array();
@@ -67,6 +82,8 @@ static json_t *services_to_json(const struct node_status *s)
 
 		if (v->message)
 			json_object_set_new(one, "message", json_string(v->message));
+		if (v->n_containers)
+			json_object_set_new(one, "containers", containers_to_json(v));
 		json_array_append_new(list, one);
 	}
 	return list;
@@ -216,6 +233,24 @@ static void take_levels(const json_t *all, struct pool *pool, struct node_status
 	}
 }
 
+static void take_containers(const json_t *list, struct pool *pool, struct service_status *ret)
+{
+	ret->n_containers = list_size(list);
+	ret->containers = pool_calloc(pool, ret->n_containers + 1, sizeof(*ret->containers));
+	for (size_t i = 0; i < ret->n_containers; i++) {
+		const json_t *one = json_array_get(list, i);
+
+		ret->containers[i] = (struct container_status) {
+			.name = take_text(one, "name", pool, ""),
+			.state = take_text(one, "state", pool, ""),
+			.health = take_text(one, "health", pool, ""),
+			.image = take_text(one, "image", pool, ""),
+			.image_id = take_text(one, "image_id", pool, ""),
+			.restarts = (int64_t)json_integer_value(json_object_get(one, "restarts")),
+		};
+	}
+}
+
 static void take_services(const json_t *list, struct pool *pool, struct node_status *ret)
 {
 	ret->n_services = list_size(list);
@@ -229,6 +264,7 @@ static void take_services(const json_t *list, struct pool *pool, struct node_sta
 			.message = take_text(one, "message", pool, NULL),
 			.since_s = take_time(one, "since"),
 		};
+		take_containers(json_object_get(one, "containers"), pool, &ret->services[i]);
 	}
 }
 

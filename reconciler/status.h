@@ -27,11 +27,22 @@ struct condition {
 	int64_t since_s;
 };
 
+struct container_status {
+	const char *name;
+	const char *state;    /* Docker's: "running", "exited", … */
+	const char *health;   /* "healthy", "unhealthy", "starting"; "none": it has no check */
+	const char *image;    /* as it was asked for */
+	const char *image_id; /* what that is: "sha256:…" */
+	int64_t restarts;     /* by Docker; they alone make no status commit */
+};
+
 struct service_status {
 	const char *name;
 	const char *health;  /* "healthy", "degraded", "failed", "unknown" */
 	const char *message; /* or NULL */
 	int64_t since_s;
+	struct container_status *containers;
+	size_t n_containers;
 };
 
 struct drift_status {

@@ -40,6 +40,9 @@ struct pass {
 	bool drifted;
 	struct candidate *applied;   /* what this pass applied */
 	struct level_health machine; /* infrastructure */
+	bool falls_back;             /* to what was there before: at once */
+	const char
+		*waits; /* what new containers have to show before they are taken; NULL: nothing */
 	struct observation seen;
 	bool has_seen;
 	bool proved; /* the applied revision has shown that it works */

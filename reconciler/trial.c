@@ -19,6 +19,39 @@ static void look_at_machine(struct pass *p)
 			    clock_wall_s(), was_ill, p->pool, &p->machine);
 }
 
+/* What Docker says of each service that is in containers. */
+static void look_at_containers(struct pass *p)
+{
+	struct agent *agent = p->agent;
+	const struct state *state = &agent->state;
+	struct level_health *level = &p->seen.container;
+	struct container_health *all;
+	struct err err = {0};
+
+	if (!state->containers.n)
+		return;
+	p->seen.listed = services_look(agent->services, &agent->root, &err);
+	all = pool_calloc(p->pool, state->watch.n_services + 1, sizeof(*all));
+	for (size_t i = 0; i < state->watch.n_services; i++) {
+		const struct watched_service *s = &state->watch.services[i];
+		const struct service_record *record = records_find(&state->containers, s->name);
+
+		if (record)
+			service_judge(agent->services, &agent->root, record, s->path != NULL,
+				      p->pool, &all[i]);
+		if (record && p->seen.listed && !health_is_good(all[i].health))
+			level_add(level, p->pool, all[i].health, all[i].reason, "%s",
+				  all[i].message);
+	}
+	p->seen.containers = all;
+	if (!p->seen.listed) {
+		level_add(level, p->pool, "unknown", REASON_DOCKER_UNAVAILABLE, "%s", err.msg);
+		level_add(&p->machine, p->pool, "degraded", REASON_DOCKER_UNAVAILABLE, "%s",
+			  err.msg);
+	}
+	level_end(level, REASON_HEALTHY);
+}
+
 void step_observe(struct pass *p)
 {
 	struct agent *agent = p->agent;
@@ -36,6 +69,8 @@ void step_observe(struct pass *p)
 					  clock_ms() - agent->changed_ms, &p->seen, &err) == 0;
 	if (!p->has_seen)
 		log_error("look at the node: %s", err.msg);
+	else
+		look_at_containers(p);
 }
 
 /* --- the trial ----------------------------------------------------------------------- */
@@ -82,7 +117,6 @@ static bool is_excused(const struct trial *trial, const char *service)
 /* What speaks against the revision, in words, or NULL. */
 static const char *complaint(const struct pass *p)
 {
-	static const enum level commits[] = {LEVEL_SERVICE, LEVEL_CONTAINER};
 	struct level_health levels[LEVEL_COUNT] = {0};
 	const struct agent *agent = p->agent;
 	const struct watch *watch = &agent->state.watch;
@@ -90,12 +124,17 @@ static const char *complaint(const struct pass *p)
 	if (!p->has_seen)
 		return "the node could not be looked at";
 	levels_judge(&p->seen, watch, agent->probes, p->pool, levels);
-	for (size_t i = 0; i < ARRAY_SIZE(commits); i++)
-		if (!health_is_good(levels[commits[i]].health))
-			return levels[commits[i]].message;
+	if (!health_is_good(levels[LEVEL_SERVICE].health))
+		return levels[LEVEL_SERVICE].message;
 	for (size_t i = 0; i < watch->n_services; i++) {
 		const struct probe *probe = &agent->probes[i];
+		const struct container_health *c =
+			p->seen.containers ? &p->seen.containers[i] : NULL;
 
+		if (container_is_worse(c, probe->health) &&
+		    !is_excused(&agent->state.trial, watch->services[i].name))
+			return pool_printf(p->pool, "service %s is %s: %s", watch->services[i].name,
+					   c->health, c->message);
 		if (!health_is_good(probe->health) &&
 		    !is_excused(&agent->state.trial, watch->services[i].name))
 			return pool_printf(p->pool, "service %s is %s%s%s", watch->services[i].name,

@@ -51,7 +51,8 @@ static void put_proxy(struct caddy *c, const struct service *service)
 	if (interval > HEALTH_INTERVAL_MAX_MS)
 		interval = HEALTH_INTERVAL_MAX_MS;
 	conf_open(w, "reverse_proxy * %s",
-		  conf_endpoint(w, facts_loopback(c->in->facts, c->in->node), service->publish));
+		  conf_endpoint(w, facts_loopback(c->in->facts, c->in->node),
+				facts_port(c->in->facts, service)));
 	conf_line(w, "import to_app");
 	if (health->path) {
 		conf_line(w, "health_uri %s", health->path);

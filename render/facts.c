@@ -37,3 +37,11 @@ const char *facts_bind_address(const struct facts *facts, const struct node *nod
 
 	return address && is_loopback(address) ? address : NULL;
 }
+
+int64_t facts_port(const struct facts *facts, const struct service *service)
+{
+	for (size_t i = 0; i < facts->n_moved; i++)
+		if (strcmp(facts->moved[i].name, service->name) == 0)
+			return facts->moved[i].port;
+	return service->publish;
+}

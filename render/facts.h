@@ -16,6 +16,12 @@ struct peer_fact {
 	const char *public_address;
 };
 
+/* A service that is met at another port for a while. */
+struct moved_service {
+	const char *name;
+	int64_t port;
+};
+
 struct facts {
 	const char *root;    /* put before every path that is written: "" on a real node, --root's
 				folder otherwise */
@@ -26,6 +32,8 @@ struct facts {
 				  are none; a new one is a new configuration, so HAProxy loads it */
 	const struct peer_fact *peers; /* from the status refs, this node's own included */
 	size_t n_peers;
+	const struct moved_service *moved; /* whose new container proves itself: Caddy goes there */
+	size_t n_moved;
 	/* The secret's value or NULL. secret itself NULL: nobody knows any (plan, render on a
 	 * laptop); then its place holds
 	 * "(secret NAME)", which works nowhere. */
@@ -40,6 +48,8 @@ const char *facts_address(const struct facts *facts, const struct node *node);
 /* Where this node's own programs meet: its address where that is a loopback address (several nodes
  * on one machine), else 127.0.0.1. */
 const char *facts_loopback(const struct facts *facts, const struct node *node);
+/* Where the service is published. */
+int64_t facts_port(const struct facts *facts, const struct service *service);
 /* NULL where every address of the machine is to be listened on; the address itself where it is a
  * loopback address. */
 const char *facts_bind_address(const struct facts *facts, const struct node *node);

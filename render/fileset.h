@@ -39,11 +39,33 @@ struct out_file {
 			     if none is there */
 };
 
+/* One container that the node shall run: a service of a compose file. */
+struct out_part {
+	const char *name;
+	const char *image;
+	char spec[65]; /* digest of all that it is made from; the container carries it as a label */
+	bool once;     /* that it has ended well is no fault */
+};
+
+/* What runs under compose: one project a service. */
+struct out_service {
+	const char *name;
+	const char *project;
+	const char *surge_project; /* of the new container that shows that it works beside the old
+				      one; NULL: it is replaced in its place */
+	const char *folder;        /* of its files, without the root */
+	const char *compose;       /* the user's own file in it; NULL: ours is all there is */
+	struct out_part *parts;
+	size_t n_parts;
+};
+
 struct fileset {
 	struct pool *pool;
 	struct out_file *v;
 	size_t n;
 	size_t alloc;
+	struct out_service *services; /* sorted by name, in the pool */
+	size_t n_services;
 	char haproxy_config[65]; /* digest that HAProxy and Caddy name when asked what they run */
 	char caddy_config[65];
 };

@@ -35,7 +35,7 @@ static void put_common(struct yaml_writer *y, const char *image, const struct re
 	yaml_list_begin(y, "security_opt");
 	yaml_string(y, NULL, "no-new-privileges:true");
 	yaml_end(y);
-	compose_limits(y, resources, false);
+	compose_limits(y, resources);
 	compose_logging(y);
 	/* The agent asks both from the host. */
 	yaml_map_begin(y, "healthcheck");

@@ -152,6 +152,20 @@ static void check_ingress_resources(const struct cluster *cluster, struct diags 
 			&resources->caddy);
 }
 
+static void check_registries(const struct cluster *cluster, struct diags *diags)
+{
+	const struct registry *all = cluster->registry_map.v;
+
+	for (size_t i = 0; i < cluster->registry_map.n; i++)
+		if (all[i].password.text)
+			diags_add(
+				diags, cluster->path, all[i].password.pos.line,
+				all[i].password.pos.column,
+				"registries: the password of '%s' would be in git: write {secret: "
+				"NAME}",
+				all[i].name);
+}
+
 typedef void check_rule(const struct cluster *cluster, struct diags *diags);
 
 static check_rule *const rules[] = {
@@ -165,7 +179,7 @@ static check_rule *const rules[] = {
 	check_hosts,         check_default_service,
 	check_host_zone,     check_wildcard_certificates,
 	check_service_nodes, check_service_resources,
-	check_ports,
+	check_ports,         check_registries,
 };
 
 void check_cluster(const struct cluster *cluster, struct diags *diags)

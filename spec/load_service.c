@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "base/strbuf.h"
 #include "spec/check.h"
+#include "spec/compose_file.h"
 #include "spec/place.h"
 #include "spec/words.h"
 
@@ -28,8 +29,8 @@ static const struct {
 } kind_rows[] = {
 	{"port", IN_CONTAINER},           {"publish", IN_CONTAINER},
 	{"resources", IN_CONTAINER},      {"health.command", IN_CONTAINER},
-	{"env", KIND(SERVICE_IMAGE)},     {"volumes", KIND(SERVICE_IMAGE)},
-	{"entry", KIND(SERVICE_COMPOSE)},
+	{"update", KIND(SERVICE_IMAGE)},  {"env", KIND(SERVICE_IMAGE)},
+	{"volumes", KIND(SERVICE_IMAGE)}, {"entry", KIND(SERVICE_COMPOSE)},
 };
 
 __attribute__((format(printf, 4, 5))) static void report(struct diags *diags,
@@ -309,6 +310,7 @@ static void resolve_compose(struct service *service, struct pool *pool, struct d
 	if (!yaml_get(services, entry))
 		report_entry(service, services, entry, pool, diags);
 	service->entry = entry;
+	compose_check(service, pool, diags);
 }
 
 static void check_hosts(const struct service *service, struct diags *diags)

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "spec/words.h"
+
 /* The first node's VRRP priority, and how much less each one after it has. */
 #define PRIORITY_FIRST 250
 #define PRIORITY_STEP 10
@@ -72,6 +75,41 @@ bool service_on_node(const struct service *service, const struct node *node)
 		if (!has_label(&node->labels, &nodes->labels.v[i]))
 			return false;
 	return nodes->labels.n > 0;
+}
+
+const struct registry *cluster_registry(const struct cluster *cluster, const char *image)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	const struct registry *all = cluster->registry_map.v;
+	const char *name = image_registry(image, pool);
+
+	for (size_t i = 0; i < cluster->registry_map.n; i++)
+		if (strcmp(all[i].name, name) == 0)
+			return &all[i];
+	return NULL;
+}
+
+bool service_has_containers(const struct service *service)
+{
+	return service->kind == SERVICE_IMAGE || service->kind == SERVICE_COMPOSE;
+}
+
+/* Two containers that write to one volume may break what is in it. */
+static bool writes_to_a_volume(const struct service *service)
+{
+	for (size_t i = 0; i < service->volumes.n; i++)
+		if (!service->mounts[i].read_only)
+			return true;
+	return false;
+}
+
+bool service_starts_first(const struct service *service)
+{
+	if (service->kind != SERVICE_IMAGE)
+		return false;
+	if (service->update.order == UPDATE_AUTO)
+		return !writes_to_a_volume(service);
+	return service->update.order == UPDATE_START_FIRST;
 }
 
 int64_t node_priority(const struct cluster *cluster, const struct node *node)

@@ -130,6 +130,20 @@ struct rollout {
 	int64_t health_timeout_ms;
 };
 
+/* Where images come from that not everybody may have. */
+struct registry {
+	const char *name; /* HOST or HOST:PORT; first: the engine puts the map's key here */
+	struct spec_pos pos;
+	const char *username;
+	struct spec_value password;
+};
+
+enum volumes_policy { VOLUMES_KEEP, VOLUMES_REMOVE };
+
+struct removed_services {
+	int volumes; /* enum volumes_policy */
+};
+
 struct digitalocean {
 	struct spec_pos pos;
 	const char *region;
@@ -164,6 +178,13 @@ struct health {
 	int64_t timeout_ms;
 	int64_t retries;
 	int64_t start_period_ms;
+};
+
+enum update_order { UPDATE_AUTO, UPDATE_START_FIRST, UPDATE_STOP_FIRST };
+
+struct update {
+	int order; /* enum update_order */
+	struct spec_pos order_pos;
 };
 
 struct respond {
@@ -222,6 +243,7 @@ struct service {
 	struct health health;
 	struct resources resources;
 	struct spec_pos resources_pos;
+	struct update update;
 	struct spec_selector nodes;
 	struct spec_pos nodes_pos;
 
@@ -243,6 +265,8 @@ struct cluster {
 	struct network network;
 	struct firewall *firewall; /* NULL: left alone */
 	struct rollout rollout;
+	struct spec_map registry_map; /* struct registry; see cluster_registry() */
+	struct removed_services removed_services;
 	struct provider provider;
 	struct dns dns;
 
@@ -261,6 +285,12 @@ struct cluster *spec_cluster(const struct spec *spec, const char *name);
 struct node *cluster_node(const struct cluster *cluster, size_t i);
 struct node *cluster_find_node(const struct cluster *cluster, const char *name);
 struct service *cluster_service(const struct cluster *cluster, const char *name);
+/* The login for an image's registry, or NULL: anybody may have the image. */
+const struct registry *cluster_registry(const struct cluster *cluster, const char *image);
+/* Does the service run in containers? */
+bool service_has_containers(const struct service *service);
+/* Is its new container started beside the old one, where it can be? */
+bool service_starts_first(const struct service *service);
 /* Does the service run on the node? */
 bool service_on_node(const struct service *service, const struct node *node);
 /* VRRP priority: the given one, or 250 less 10 for each node before it. */
@@ -305,6 +335,7 @@ struct agent_config {
 	const char *proxy;               /* NULL: none */
 	struct verify *verify;           /* NULL: none */
 	struct status_config status;
+	const char *docker; /* the Engine API's socket */
 	const char *listen;
 	struct webhook_config *webhook; /* NULL: none */
 };

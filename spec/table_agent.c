@@ -102,6 +102,10 @@ const struct field agent_table[] = {
 	 .help = "POST /hook there makes a pass at once, and on the cluster's other nodes: for the "
 		 "webhooks of GitHub, GitLab and Gitea",
 	 .example = "webhook: {secret_file: /etc/dynia/webhook-secret}"},
+	{"docker", FIELD_STRING, FIELD_AT(struct agent_config, docker),
+	 .def = "/var/run/docker.sock", .check = check_absolute_path,
+	 .help = "the socket of the Docker daemon that runs the services",
+	 .example = "docker: /run/user/1000/docker.sock"},
 	{"listen", FIELD_STRING, FIELD_AT(struct agent_config, listen), .def = "127.0.0.1:9797",
 	 .check = check_listen, .help = "where health, metrics and the webhook answer"},
 	FIELD_END,

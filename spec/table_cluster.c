@@ -256,6 +256,25 @@ static const struct field rollout_fields[] = {
 	FIELD_END,
 };
 
+static const struct field registry_fields[] = {
+	{"username", FIELD_STRING, FIELD_AT(struct registry, username), .required = true,
+	 .check = check_text, .help = "who asks", .example = "username: acme"},
+	{"password", FIELD_VALUE, FIELD_AT(struct registry, password), .required = true,
+	 .max = 4096, .help = "the password or token, one of the node's secrets",
+	 .example = "password: {secret: registry-token}"},
+	FIELD_END,
+};
+
+static const char *const volumes_policies[] = {
+	[VOLUMES_KEEP] = "keep", [VOLUMES_REMOVE] = "remove", NULL};
+
+static const struct field removed_services_fields[] = {
+	{"volumes", FIELD_CHOICE, FIELD_AT(struct removed_services, volumes),
+	 .choices = volumes_policies, .def = "keep",
+	 .help = "what becomes of the named volumes of a service that is gone: keep or remove"},
+	FIELD_END,
+};
+
 static const struct field digitalocean_fields[] = {
 	{"region", FIELD_STRING, FIELD_AT(struct digitalocean, region), .required = true,
 	 .check = check_word, .pattern = PATTERN_WORD, .help = "the region of the droplets",
@@ -325,6 +344,15 @@ const struct field cluster_table[] = {
 	 .fields = firewall_fields, .help = "what is let in; absent: the firewall is left alone"},
 	{"rollout", FIELD_STRUCT, FIELD_AT(struct cluster, rollout), .fields = rollout_fields,
 	 .help = "how a new revision reaches the nodes"},
+	{"registries", FIELD_MAP_STRUCTS, FIELD_AT(struct cluster, registry_map),
+	 .size = sizeof(struct registry), FIELD_POS(struct registry, pos),
+	 .fields = registry_fields, .check_key = check_registry, .pattern = PATTERN_REGISTRY,
+	 .help = "logins for private registries, by HOST or HOST:PORT; docker.io is Docker Hub",
+	 .example = "registries: {registry.example.com: {username: acme, password: {secret: "
+		    "registry-token}}}"},
+	{"removed_services", FIELD_STRUCT, FIELD_AT(struct cluster, removed_services),
+	 .fields = removed_services_fields, .help = "what becomes of what a removed service leaves",
+	 .example = "removed_services: {volumes: remove}"},
 	{"provider", FIELD_STRUCT, FIELD_AT(struct cluster, provider), .fields = provider_fields,
 	 .help = "who runs the machines, for dynia bootstrap and for an address that an API moves"},
 	{"dns", FIELD_STRUCT, FIELD_AT(struct cluster, dns), .fields = dns_fields,

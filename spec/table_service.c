@@ -37,6 +37,20 @@ static const struct field health_fields[] = {
 	FIELD_END,
 };
 
+static const char *const update_orders[] = {[UPDATE_AUTO] = "auto",
+					    [UPDATE_START_FIRST] = "start-first",
+					    [UPDATE_STOP_FIRST] = "stop-first",
+					    NULL};
+
+static const struct field update_fields[] = {
+	{"order", FIELD_CHOICE, FIELD_AT(struct update, order), FIELD_POS(struct update, order_pos),
+	 .choices = update_orders, .def = "auto",
+	 .help = "start-first: the new container shows that it works beside the old one, which "
+		 "serves until then; stop-first: one at a time; auto: start-first where it writes "
+		 "to no volume"},
+	FIELD_END,
+};
+
 const struct field service_table[] = {
 	FIELD_VERSION(struct service),
 	{"hosts", FIELD_STRINGS, FIELD_AT(struct service, hosts), .one_or_list = true,
@@ -97,6 +111,8 @@ const struct field service_table[] = {
 	{"resources", FIELD_STRUCT, FIELD_AT(struct service, resources), .fields = resources_fields,
 	 .help = "what its container may use",
 	 .example = "resources: {limits: {memory: 256M, cpus: 0.5}, reservations: {memory: 128M}}"},
+	{"update", FIELD_STRUCT, FIELD_AT(struct service, update), .fields = update_fields,
+	 .help = "how its container is replaced", .example = "update: {order: stop-first}"},
 	{"nodes", FIELD_NODES, FIELD_AT(struct service, nodes),
 	 FIELD_POS(struct service, nodes_pos), .def = "all",
 	 .help = "where it runs: all, a list of names, or the nodes that have all of some labels",

@@ -19,6 +19,7 @@ extern const struct field resources_fields[]; /* struct resources */
 #define PATTERN_CIDR "^[0-9a-fA-F.:]+/[0-9]{1,3}$"
 #define PATTERN_HOSTNAME "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 #define PATTERN_HOST "^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+#define PATTERN_REGISTRY "^[a-z0-9.-]+(:[0-9]{1,5})?$"
 #define PATTERN_IMAGE "^[a-z0-9][A-Za-z0-9._/:@-]*$"
 
 #endif

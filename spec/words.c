@@ -335,6 +335,30 @@ int check_image(const char *word, struct err *err)
 		      "is no image: write NAME:TAG, REGISTRY/NAME:TAG or NAME@sha256:DIGEST");
 }
 
+int check_registry(const char *word, struct err *err)
+{
+	size_t host = strcspn(word, ":"), len = strlen(word);
+	size_t port = host < len ? len - host - 1 : 1;
+
+	if (len <= 255 && host > 0 &&
+	    strspn(word, "abcdefghijklmnopqrstuvwxyz" DIGITS ".-") == host && port > 0 &&
+	    port <= 5 && (host == len || strspn(word + host + 1, DIGITS) == port) &&
+	    (strchr(word, '.') || host < len || strcmp(word, "localhost") == 0))
+		return 0;
+	return refuse(err, word, "is no registry: write HOST or HOST:PORT, as in the image's name");
+}
+
+/* Docker's own rule: a first part with a dot or a port is a host. */
+const char *image_registry(const char *image, struct pool *pool)
+{
+	size_t part = strcspn(image, "/");
+
+	if (image[part] == '/' && (memchr(image, '.', part) || memchr(image, ':', part) ||
+				   (part == 9 && strncmp(image, "localhost", 9) == 0)))
+		return pool_memdup(pool, image, part);
+	return "docker.io";
+}
+
 int check_inner_path(const char *word, struct err *err)
 {
 	const char *s = strncmp(word, "./", 2) == 0 ? word + 2 : word;

@@ -6,6 +6,7 @@
 #define SPEC_WORDS_H
 
 #include "base/err.h"
+#include "base/pool.h"
 
 /* --- names --------------------------------------------------------------------------- */
 
@@ -50,6 +51,10 @@ int check_body(const char *word, struct err *err);
 /* --- images, files, git -------------------------------------------------------------- */
 
 int check_image(const char *word, struct err *err);
+/* HOST or HOST:PORT of a registry, as it stands before an image's name; docker.io is Docker Hub. */
+int check_registry(const char *word, struct err *err);
+/* The registry of an image, as check_registry() has it, in the pool. */
+const char *image_registry(const char *image, struct pool *pool);
 /* A path inside of the service's folder; a leading "./" and a trailing '/' are allowed. */
 int check_inner_path(const char *word, struct err *err);
 int check_absolute_path(const char *word, struct err *err);

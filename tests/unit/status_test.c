@@ -38,8 +38,10 @@ static void test_written_and_read_back(void **unused)
 		{"Ready", "False", "Unhealthy", "it does not answer", 1700000000},
 		{"Healthy", "False", "Unhealthy", "", 0},
 	};
+	static struct container_status containers[] = {
+		{"dynia-api_api_1", "running", "healthy", "x/api:1", "sha256:abc", 3}};
 	static struct service_status services[] = {
-		{"api", "degraded", "/ answers 500", 1700000001}};
+		{"api", "degraded", "/ answers 500", 1700000001, containers, 1}};
 	static struct drift_status drift[] = {{1700000002, "/opt/dynia/caddy/Caddyfile", true}};
 	static struct cause_status causes[] = {{"update /x", "a.yaml:4 image 1 → 2"}};
 	static const char *names[] = {"*.example.com", "example.com"};
@@ -102,6 +104,13 @@ static void test_written_and_read_back(void **unused)
 	assert_string_equal(in.levels[LEVEL_SERVICE].message, "caddy does not run");
 	assert_null(in.levels[LEVEL_CONTAINER].health);
 	assert_string_equal(in.services[0].message, "/ answers 500");
+	assert_int_equal(in.services[0].n_containers, 1);
+	assert_string_equal(in.services[0].containers[0].name, "dynia-api_api_1");
+	assert_string_equal(in.services[0].containers[0].state, "running");
+	assert_string_equal(in.services[0].containers[0].health, "healthy");
+	assert_string_equal(in.services[0].containers[0].image, "x/api:1");
+	assert_string_equal(in.services[0].containers[0].image_id, "sha256:abc");
+	assert_int_equal(in.services[0].containers[0].restarts, 3);
 	assert_int_equal(in.servers, 2);
 	assert_string_equal(in.certificates[0].names[1], "example.com");
 	assert_int_equal(in.certificates[0].not_after_s, 1800000000);
