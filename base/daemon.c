@@ -55,18 +55,58 @@ static int read_stat(pid_t pid, struct strbuf *ret)
 	return file_read(path, LINE_LIMIT, ret, &ignored);
 }
 
-bool process_is(pid_t pid, const char *name)
+static bool read_name(pid_t pid, struct strbuf *ret)
 {
-	CLEANUP(strbuf_release) struct strbuf comm = STRBUF_INIT;
 	char path[64];
 	struct err ignored;
 
 	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	if (pid <= 0 || !process_start_time(pid) ||
-	    file_read(path, LINE_LIMIT, &comm, &ignored) < 0)
+	if (pid <= 0 || !process_start_time(pid) || file_read(path, LINE_LIMIT, ret, &ignored) < 0)
 		return false;
-	strbuf_trim(&comm);
-	return strcmp(comm.buf, name) == 0;
+	strbuf_trim(ret);
+	return true;
+}
+
+bool process_is(pid_t pid, const char *name)
+{
+	CLEANUP(strbuf_release) struct strbuf comm = STRBUF_INIT;
+
+	return read_name(pid, &comm) && strcmp(comm.buf, name) == 0;
+}
+
+pid_t process_read_pid(const char *path, const char *name)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+	struct err ignored;
+	pid_t pid;
+
+	if (file_read(path, LINE_LIMIT, &text, &ignored) < 0)
+		return 0;
+	pid = (pid_t)strtol(text.buf, NULL, 10);
+	return process_is(pid, name) ? pid : 0;
+}
+
+bool process_child_named(pid_t pid, const char *prefix, char ret[PROCESS_NAME_SIZE])
+{
+	CLEANUP(strbuf_release) struct strbuf children = STRBUF_INIT;
+	char path[64], *rest, *word;
+	struct err ignored;
+
+	ret[0] = '\0';
+	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+	if (pid <= 0 || file_read(path, CMDLINE_LIMIT, &children, &ignored) < 0)
+		return false;
+	for (word = strtok_r(children.buf, " \n", &rest); word;
+	     word = strtok_r(NULL, " \n", &rest)) {
+		CLEANUP(strbuf_release) struct strbuf comm = STRBUF_INIT;
+
+		if (!read_name((pid_t)strtol(word, NULL, 10), &comm) ||
+		    strncmp(comm.buf, prefix, strlen(prefix)) != 0 || comm.len >= PROCESS_NAME_SIZE)
+			continue;
+		memcpy(ret, comm.buf, comm.len + 1);
+		return true;
+	}
+	return false;
 }
 
 /* /proc/PID/cmdline: the arguments, each with a NUL behind it. */

@@ -89,6 +89,12 @@ unsigned long long process_start_time(pid_t pid);
 bool process_is(pid_t pid, const char *name);
 /* A process of that name with that word among its arguments, and no such process for a parent; 0 where there is none. */
 pid_t process_find_command(const char *name, const char *argument);
+/* The pid that a daemon's own pid file names, where a process of that name has it; 0 where not. */
+pid_t process_read_pid(const char *path, const char *name);
+/* Room for a process's name (proc(5), comm). */
+#define PROCESS_NAME_SIZE 16
+/* The name of the first of its children whose name begins with prefix; false where it has none. */
+bool process_child_named(pid_t pid, const char *prefix, char ret[PROCESS_NAME_SIZE]);
 /* Its parent's pid; 0 where there is no such process. */
 pid_t process_parent(pid_t pid);
 /* Sends sig, waits until it is gone (reaps it where it is a child); KILL after timeout_ms. */

@@ -179,18 +179,19 @@ static int change_files(const struct apply *a, struct file_batch *batch, struct 
 	return file_batch_publish(batch, err);
 }
 
-static int act(const struct apply *a, const struct runtime_context *rt, const struct action *action,
+static int act(const struct apply *a, struct pool *pool, const struct action *action,
 	       struct err *err)
 {
+	const struct runtime_context rt = {.root = a->root, .pool = pool, .at = action->at};
 	const char *config = watch_config(a->watch, action->program);
 
 	switch (action->kind) {
 	case ACTION_START:
-		return a->ops->start(rt, action->program, config, err);
+		return action->ops->start(&rt, action->program, config, err);
 	case ACTION_RELOAD:
-		return a->ops->reload(rt, action->program, config, err);
+		return action->ops->reload(&rt, action->program, config, err);
 	case ACTION_STOP:
-		return a->ops->stop(rt, action->program, err);
+		return action->ops->stop(&rt, action->program, err);
 	default:
 		return 0;
 	}
@@ -199,13 +200,12 @@ static int act(const struct apply *a, const struct runtime_context *rt, const st
 static int change_programs(const struct apply *a, struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
-	struct runtime_context rt = {.root = a->root, .pool = pool, .at = &a->watch->at};
 
 	for (size_t i = 0; i < a->plan->n; i++) {
 		if (a->plan->v[i].kind >= ACTION_RUN)
 			continue;
 		a->progress(&a->plan->v[i]);
-		if (act(a, &rt, &a->plan->v[i], err) < 0)
+		if (act(a, pool, &a->plan->v[i], err) < 0)
 			return -1;
 	}
 	return 0;

@@ -12,7 +12,6 @@
 #include "reconciler/index.h"
 #include "reconciler/plan.h"
 #include "reconciler/root.h"
-#include "reconciler/runtime.h"
 #include "reconciler/services_apply.h"
 #include "reconciler/watch.h"
 
@@ -22,9 +21,8 @@ struct apply {
 	const struct index *now; /* what is there; with the drift found */
 	struct index
 		*want; /* what is wanted; gets its stat members, revision and generation are set */
-	const struct watch *watch; /* the configurations to be loaded */
-	const struct runtime_ops *ops;
-	bool unfinished; /* there is a journal of an apply that was cut off */
+	const struct watch *watch;           /* the configurations to be loaded */
+	bool unfinished;                     /* there is a journal of an apply that was cut off */
 	const struct service_work *services; /* NULL: there are no containers */
 	void (*progress)(
 		const struct action *action); /* before each action on a program, after the files */

@@ -77,8 +77,7 @@ int candidate_load(struct candidate *c, struct agent *agent, const char *revisio
 	if (!c->node)
 		return err_set(err, ERR_CONFIG, "%s has no node '%s': add it to 'nodes:'",
 			       c->cluster->path, agent->node);
-	c->ops = runtime_find(c->cluster->ingress.runtime, err);
-	return c->ops ? 0 : -1;
+	return runtime_check(&agent->root, c->cluster->ingress.runtime, err);
 }
 
 bool candidate_needs_peers(const struct candidate *c)
@@ -89,8 +88,9 @@ bool candidate_needs_peers(const struct candidate *c)
 	return false;
 }
 
-int candidate_render(struct candidate *c, const struct node_facts *nf, struct err *err)
+int candidate_render(struct candidate *c, struct node_facts *nf, struct err *err)
 {
+	nf->facts.certificates = node_certificates(nf, c->cluster->ingress.runtime)->digest;
 	if (render_node(c->cluster, c->node, &nf->facts, &c->files, err) < 0)
 		return -1;
 	index_from_fileset(&c->want, &c->files);

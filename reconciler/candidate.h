@@ -16,7 +16,6 @@ struct candidate {
 	struct spec *spec;
 	const struct cluster *cluster;
 	const struct node *node;
-	const struct runtime_ops *ops;
 	struct fileset files;
 	struct index want;
 	struct watch watch;
@@ -35,7 +34,8 @@ void candidate_release(struct candidate *c);
 /* Loads and renders. ERR_CONFIG: this commit cannot be had here, whoever tries. */
 int candidate_load(struct candidate *c, struct agent *agent, const char *revision, struct err *err);
 bool candidate_needs_peers(const struct candidate *c);
-int candidate_render(struct candidate *c, const struct node_facts *nf, struct err *err);
+/* Says in nf which certificates count. */
+int candidate_render(struct candidate *c, struct node_facts *nf, struct err *err);
 /* Fills the plan: files, then programs. */
 int candidate_plan(struct candidate *c, struct agent *agent, const struct ground *ground,
 		   const struct node_facts *nf, struct err *err);

@@ -18,18 +18,20 @@
 struct checker {
 	enum program program;
 	enum layout folder;
-	const char *file;
+	const char *file;        /* in the folder; NULL: the layout names the file itself */
 	const char *const *argv; /* the file's path comes behind it */
 	const char *mark;        /* what the line begins with, or holds, that says what is wrong */
 };
 
 static const char *const haproxy_argv[] = {"haproxy", "-c", "-f", NULL};
+static const char *const keepalived_argv[] = {"keepalived", "-t", "-f", NULL};
 static const char *const caddy_argv[] = {"caddy",     "validate", "--adapter",
 					 "caddyfile", "--config", NULL};
 
 static const struct checker checkers[] = {
 	{PROGRAM_HAPROXY, LAYOUT_HAPROXY, "haproxy.cfg", haproxy_argv, "[ALERT]"},
 	{PROGRAM_CADDY, LAYOUT_CADDY, "Caddyfile", caddy_argv, "Error:"},
+	{PROGRAM_KEEPALIVED, LAYOUT_KEEPALIVED, NULL, keepalived_argv, "keepalived.conf: Line"},
 };
 
 /* The certificates are checked where they are: HAProxy finds them through a link. */
@@ -40,11 +42,13 @@ static int link_certificates(const struct root *root, int runtime, struct pool *
 	const char *target = root_outside(root, pool, folder);
 	const char *parent =
 		pool_printf(pool, "%s%s", PATH_CHECK, layout_path(LAYOUT_HAPROXY, runtime));
-	int there = file_stat_in(root->fd, folder, NULL, err);
+	struct certificates there;
 	AUTO_CLOSE int fd = -1;
 
-	if (there <= 0)
-		return there;
+	if (certificates_read(root->fd, folder, "", pool, &there, err) < 0)
+		return -1;
+	if (!there.n)
+		return 0;
 	fd = file_open_in(root->fd, parent, O_RDONLY | O_DIRECTORY, 0, err);
 	if (fd < 0)
 		return -1;
@@ -53,7 +57,8 @@ static int link_certificates(const struct root *root, int runtime, struct pool *
 	return 1;
 }
 
-/* Before the first apply there is no folder to link: a placeholder of the check's own stands in. */
+/* Before the first apply, and after a runtime's last one, there is no folder to link, or it is empty:
+ * a placeholder of the check's own stands in. */
 static int write_certificate(const struct root *root, const struct out_file *file,
 			     struct pool *pool, int runtime, struct err *err)
 {
@@ -142,19 +147,24 @@ static int run_checker(const struct root *root, const struct checker *checker, s
 		.cwd = "/", /* HAProxy goes back to where it was, which its user may not enter */
 		.timeout_ms = CHECK_TIMEOUT_MS,
 		.capture_limit = CAPTURE_MAX,
+		.no_kill = checker->program == PROGRAM_KEEPALIVED,
 	};
 	if (process_run(&spec, &res, err) < 0)
-		return err_wrap(err, "check %s", checker->file);
+		return err_wrap(err, "check the configuration of %s", spec.argv[0]);
 	return res.status == 0 ? 0 : refused(checker, &spec, &res, err);
 }
 
 /* A program that goes, as HAProxy does where Caddy answers itself, leaves nothing to check. */
 static bool is_wanted(const struct fileset *set, const struct checker *checker)
 {
-	const char *config =
-		checker->program == PROGRAM_HAPROXY ? set->haproxy_config : set->caddy_config;
-
-	return config[0] != '\0';
+	switch (checker->program) {
+	case PROGRAM_HAPROXY:
+		return set->haproxy_config[0] != '\0';
+	case PROGRAM_KEEPALIVED:
+		return set->keepalived_config[0] != '\0';
+	default:
+		return set->caddy_config[0] != '\0';
+	}
 }
 
 int check_plan(const struct root *root, const struct plan *plan, const struct cluster *cluster,

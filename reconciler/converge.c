@@ -231,7 +231,6 @@ static int apply(struct pass *p, struct candidate *c, const struct service_work 
 		.now = &agent->index,
 		.want = &c->want,
 		.watch = &c->watch,
-		.ops = c->ops,
 		.unfinished = p->unfinished != NULL,
 		.services = work,
 		.progress = log_action,

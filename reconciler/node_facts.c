@@ -16,6 +16,7 @@
 #include "reconciler/status.h"
 #include "render/layout.h"
 
+#define SYSTEM_CERTIFICATES "certificates of the machine"
 #define OS_RELEASE_MAX (64 << 10)
 
 /* --- this machine -------------------------------------------------------------------- */
@@ -227,25 +228,36 @@ static void describe(struct node_facts *nf, const char *cluster, const char *nod
 	set_input(nf->inputs, "program", f->program);
 	set_input(nf->inputs, "ipv6", f->ipv6 ? "true" : "false");
 	set_input(nf->inputs, "secrets.yaml", nf->secrets.digest);
-	set_input(nf->inputs, "certificates", f->certificates);
+	set_input(nf->inputs, "certificates", nf->certificates.digest);
+	set_input(nf->inputs, SYSTEM_CERTIFICATES, nf->system_certificates.digest);
 	for (size_t i = 0; i < nf->n_peers; i++)
 		set_input(nf->inputs, pool_printf(pool, "address of %s", nf->peers[i].name),
 			  nf->peers[i].address);
+}
+
+static int read_certificates(const struct root *root, int runtime, struct pool *pool,
+			     struct certificates *ret, struct err *err)
+{
+	const char *folder = layout_path(LAYOUT_CERTIFICATES, runtime);
+
+	return certificates_read(root->fd, folder, PLACEHOLDER_PEM, pool, ret, err);
+}
+
+const struct certificates *node_certificates(const struct node_facts *nf, int runtime)
+{
+	return runtime == RUNTIME_SYSTEM ? &nf->system_certificates : &nf->certificates;
 }
 
 int node_facts_gather(const struct root *root, struct mirror *m, const char *cluster,
 		      const char *node, bool with_peers, struct pool *pool, struct node_facts *ret,
 		      struct err *err)
 {
-	const char *folder;
-
 	memset(ret, 0, sizeof(*ret));
 	machine_look(pool, &ret->machine);
 	if (secrets_read(root, pool, &ret->secrets, err) < 0)
 		return -1;
-	/* The folder is the same for the runtimes that this version can run. */
-	folder = layout_path(LAYOUT_CERTIFICATES, RUNTIME_PROCESS);
-	if (certificates_read(root->fd, folder, PLACEHOLDER_PEM, pool, &ret->certificates, err) < 0)
+	if (read_certificates(root, RUNTIME_PROCESS, pool, &ret->certificates, err) < 0 ||
+	    read_certificates(root, RUNTIME_SYSTEM, pool, &ret->system_certificates, err) < 0)
 		return -1;
 	if (with_peers && m) {
 		if (peers_read(m, cluster, pool, &ret->peers, &ret->n_peers, err) < 0)
@@ -256,7 +268,7 @@ int node_facts_gather(const struct root *root, struct mirror *m, const char *clu
 		.root = root->path,
 		.program = program_path(pool),
 		.ipv6 = has_ipv6(),
-		.certificates = ret->certificates.digest,
+		.certificates = "", /* candidate_render() says which */
 		.peers = ret->peers,
 		.n_peers = ret->n_peers,
 		.secret = secrets_lookup,
@@ -269,7 +281,8 @@ int node_facts_gather(const struct root *root, struct mirror *m, const char *clu
 /* A digest is no use to a reader: only that the thing changed is said. */
 static bool is_opaque(const char *label)
 {
-	return strcmp(label, "secrets.yaml") == 0 || strcmp(label, "certificates") == 0;
+	return strcmp(label, "secrets.yaml") == 0 || strcmp(label, "certificates") == 0 ||
+	       strcmp(label, SYSTEM_CERTIFICATES) == 0;
 }
 
 static void add_lost_inputs(const json_t *from, const json_t *to, struct causes *ret)

@@ -36,7 +36,8 @@ int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct 
 struct node_facts {
 	struct facts facts;
 	struct secrets secrets;
-	struct certificates certificates;
+	struct certificates certificates;        /* of runtimes `container` and `process` */
+	struct certificates system_certificates; /* of runtime `system` */
 	struct machine machine;
 	struct peer_fact *peers;
 	size_t n_peers;
@@ -49,6 +50,8 @@ void node_facts_release(struct node_facts *nf);
 int node_facts_gather(const struct root *root, struct mirror *m, const char *cluster,
 		      const char *node, bool with_peers, struct pool *pool, struct node_facts *ret,
 		      struct err *err);
+/* Which of the certificate folders counts: known once the cluster is. */
+const struct certificates *node_certificates(const struct node_facts *nf, int runtime);
 /* Names what differs between two inputs, as causes of the node's; `from` NULL: nothing. Values of
  * secrets are never in inputs. */
 void inputs_causes(const json_t *from, const json_t *to, struct causes *ret);

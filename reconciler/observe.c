@@ -99,33 +99,48 @@ static const char *program_health(const struct program_state *state, const char 
 	return strcmp(state->config, config) == 0 ? "healthy" : "degraded";
 }
 
-static int look_at_programs(const struct runtime_context *rt, const struct runtime_ops *ops,
-			    const struct watch *watch, struct observation *ret, struct err *err)
+/* NULL where it is not wanted. */
+static int look_at(const struct runtime_context *rt, const struct watch *watch,
+		   enum program program, struct program_state *ret, const char **ret_health,
+		   struct err *err)
 {
+	const struct runtime_ops *ops = runtime_ops_of(rt->root, rt->at->runtime, program);
+
+	*ret_health = NULL;
+	if (!watch_config(watch, program)[0])
+		return 0;
+	if (!ops)
+		return err_set(err, ERR_CONFIG, "nothing here runs %s", program_name(program));
+	if (ops->observe(rt, program, ret, err) < 0)
+		return -1;
+	*ret_health = program_health(ret, watch_config(watch, program));
+	return 0;
+}
+
+static int look_at_programs(const struct runtime_context *rt, const struct watch *watch,
+			    struct observation *ret, struct err *err)
+{
+	struct program_state keepalived = {0};
 	struct err ignored;
 
-	if (ops->observe(rt, PROGRAM_CADDY, &ret->caddy, err) < 0 ||
-	    ops->observe(rt, PROGRAM_HAPROXY, &ret->haproxy, err) < 0)
+	if (look_at(rt, watch, PROGRAM_CADDY, &ret->caddy, &ret->caddy_health, err) < 0 ||
+	    look_at(rt, watch, PROGRAM_HAPROXY, &ret->haproxy, &ret->haproxy_health, err) < 0 ||
+	    look_at(rt, watch, PROGRAM_KEEPALIVED, &keepalived, &ret->keepalived_health, err) < 0)
 		return -1;
-	ret->caddy_health = program_health(&ret->caddy, watch->caddy_config);
-	if (!watch->haproxy_config[0])
-		return 0;
-	ret->haproxy_health = program_health(&ret->haproxy, watch->haproxy_config);
 	ret->has_servers =
 		ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
 							&ret->servers, &ignored) == 0;
 	return 0;
 }
 
-int observe_node(const struct root *root, const struct runtime_ops *ops, const struct watch *watch,
-		 struct probe *probes, int64_t running_for_ms, struct observation *ret,
-		 struct err *err)
+int observe_node(const struct root *root, const struct watch *watch, struct probe *probes,
+		 int64_t running_for_ms, struct observation *ret, struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	struct runtime_context rt = {.root = root, .pool = pool, .at = &watch->at};
 
 	memset(ret, 0, sizeof(*ret));
-	if (look_at_programs(&rt, ops, watch, ret, err) < 0)
+	if (look_at_programs(&rt, watch, ret, err) < 0)
 		return -1;
 	for (size_t i = 0; i < watch->n_services; i++)
 		look_at_service(watch, &watch->services[i], &probes[i], ret->caddy_health,

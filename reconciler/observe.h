@@ -29,6 +29,7 @@ struct observation {
 	const char *haproxy_health; /* NULL: the cluster has none */
 	const char *caddy_health;
 	struct level_health container; /* zeroed: the node has none */
+	const char *keepalived_health; /* NULL: the cluster has none */
 	const struct container_health
 		*containers;                 /* one for each of the watch's services; NULL: none
 						      is in a container */
@@ -37,8 +38,7 @@ struct observation {
 
 /* probes: one for each of watch->services, zeroed before the first look. running_for_ms: since the
  * last change, for start_period. */
-int observe_node(const struct root *root, const struct runtime_ops *ops, const struct watch *watch,
-		 struct probe *probes, int64_t running_for_ms, struct observation *ret,
-		 struct err *err);
+int observe_node(const struct root *root, const struct watch *watch, struct probe *probes,
+		 int64_t running_for_ms, struct observation *ret, struct err *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/strbuf.h"
 #include "reconciler/causes.h"
 #include "reconciler/index.h"
+#include "reconciler/runtime.h"
 #include "render/fileset.h"
 
 /* What a cause begins with that was seen on the node. */
@@ -43,6 +44,8 @@ struct action {
 	const struct out_file *file; /* create, update, restore */
 	const char **because;
 	size_t n_because;
+	const struct runtime_ops *ops; /* start, reload, stop: who does it */
+	const struct endpoints *at;    /* and where the program is met */
 };
 
 struct plan {

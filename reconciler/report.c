@@ -313,7 +313,9 @@ static void add_facts(const struct agent *agent, const struct node_facts *facts,
 			       ? agent->state.watch.address
 			       : facts->machine.address;
 	ret->public_address = agent->state.has_watch ? agent->state.watch.public_address : NULL;
-	add_certificates(&facts->certificates, pool, ret);
+	if (agent->state.has_watch)
+		add_certificates(node_certificates(facts, agent->state.watch.at.runtime), pool,
+				 ret);
 }
 
 /* What was found and mended now goes behind what was before; the oldest fall off. */

@@ -1,8 +1,8 @@
 /*
- * How HAProxy and Caddy are run: one row of a table for each `ingress.runtime`. A row starts,
- * reloads, stops and looks at a program; what is wanted, and why, is the plan's business.
+ * How programs are run: one row of a table for each `ingress.runtime`. A row starts, reloads, stops
+ * and looks at a program; what is wanted, and why, is the plan's business (plan_programs.h).
  *
- *	const struct runtime_ops *ops = runtime_find(cluster->ingress.runtime, err);
+ *	const struct runtime_ops *ops = runtime_ops_of(root, at.runtime, PROGRAM_CADDY);
  *	ops->observe(&rt, PROGRAM_CADDY, &state, err);
  */
 #ifndef RECONCILER_RUNTIME_H
@@ -27,6 +27,7 @@ struct endpoints {
 	const char *caddy_socket;
 	const char *caddy_data;
 	const char *caddy_health; /* URL */
+	const char *keepalived_file;
 	const char *ingress_host; /* the address that the public side is met at on this node */
 	const char *probe_from;   /* the address that probes come from: this node's own programs' */
 	int64_t ingress_port;
@@ -42,13 +43,18 @@ struct runtime_context {
 struct program_state {
 	bool running;
 	bool answers; /* on its socket */
+	bool boots;   /* it is there after the machine was booted, with or without the agent */
 	pid_t pid;
 	char config[SHA256_HEX_SIZE]; /* the digest of the configuration that it has loaded, ""
 					 where it names none */
+	const char *amiss; /* something else that a reload mends, in words; NULL: nothing */
 };
 
 struct runtime_ops {
 	const char *name;
+	/* All that it finds was started by dynia. Where not (a unit may be its user's own), what has
+	 * no configuration of dynia's and was not applied before is left alone. */
+	bool owns_all;
 	/* Never fails for what the program does: that is what the state says. */
 	int (*observe)(const struct runtime_context *rt, enum program program,
 		       struct program_state *ret, struct err *err);
@@ -60,12 +66,22 @@ struct runtime_ops {
 	 * reload is noticed. */
 	int (*reload)(const struct runtime_context *rt, enum program program, const char *config,
 		      struct err *err);
+	/* NULL: it never is. */
 	int (*stop)(const struct runtime_context *rt, enum program program, struct err *err);
 };
 
-/* ERR_CONFIG where this version cannot run it. */
-const struct runtime_ops *runtime_find(int runtime, struct err *err);
+/* Can this node run it? ERR_CONFIG where not: `system` is the machine's, and not of a folder. */
+int runtime_check(const struct root *root, int runtime, struct err *err);
+/* Who runs the program where `ingress.runtime` is this. NULL: nobody does here, as with a runtime that
+ * this node cannot run. */
+const struct runtime_ops *runtime_ops_of(const struct root *root, int runtime,
+					 enum program program);
+/* The same endpoints as they are under another runtime, in the pool. */
+struct endpoints endpoints_under(const struct endpoints *at, const struct root *root, int runtime,
+				 struct pool *pool);
 
 extern const struct runtime_ops runtime_process;
+extern const struct runtime_ops runtime_system;
+extern const struct runtime_ops runtime_units;
 
 #endif

@@ -15,7 +15,10 @@ static void look_at_machine(struct pass *p)
 	bool was_ill = before->health && !health_is_good(before->health);
 
 	p->machine = (struct level_health) {0};
-	infrastructure_look(&p->agent->root, p->has_facts ? &p->facts.certificates : NULL,
+	infrastructure_look(&p->agent->root,
+			    p->has_facts
+				    ? node_certificates(&p->facts, p->agent->state.watch.at.runtime)
+				    : NULL,
 			    clock_wall_s(), was_ill, p->pool, &p->machine);
 }
 
@@ -57,16 +60,14 @@ void step_observe(struct pass *p)
 	struct agent *agent = p->agent;
 	const struct state *state = &agent->state;
 	struct err err = {0};
-	const struct runtime_ops *ops;
 
 	look_at_machine(p);
 	if (!state->has_watch)
 		return;
 	if (p->applied && p->outcome->changed)
 		agent->changed_ms = clock_ms();
-	ops = runtime_find(state->watch.at.runtime, &err);
-	p->has_seen = ops && observe_node(&agent->root, ops, &state->watch, agent->probes,
-					  clock_ms() - agent->changed_ms, &p->seen, &err) == 0;
+	p->has_seen = observe_node(&agent->root, &state->watch, agent->probes,
+				   clock_ms() - agent->changed_ms, &p->seen, &err) == 0;
 	if (!p->has_seen)
 		log_error("look at the node: %s", err.msg);
 	else

@@ -24,6 +24,7 @@ static void fill_endpoints(const struct cluster *cluster, const struct node *nod
 		.caddy_file = layout_file(pool, root, LAYOUT_CADDY, in->runtime, "Caddyfile"),
 		.caddy_socket = layout_file(pool, root, LAYOUT_CADDY_SOCKET, in->runtime, NULL),
 		.caddy_data = layout_file(pool, root, LAYOUT_CADDY_DATA, in->runtime, NULL),
+		.keepalived_file = layout_file(pool, root, LAYOUT_KEEPALIVED, in->runtime, NULL),
 		.caddy_health = pool_printf(pool, "http://%s:%d%s", loopback, (int)in->caddy_port,
 					    HEALTH_PATH),
 		.ingress_host = bind ? bind : loopback,
@@ -79,6 +80,7 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	ret->peers = peer_addresses(cluster, node, facts, pool);
 	memcpy(ret->haproxy_config, set->haproxy_config, sizeof(ret->haproxy_config));
 	memcpy(ret->caddy_config, set->caddy_config, sizeof(ret->caddy_config));
+	memcpy(ret->keepalived_config, set->keepalived_config, sizeof(ret->keepalived_config));
 	ret->services = pool_calloc(pool, cluster->n_services + 1, sizeof(*ret->services));
 	for (size_t i = 0; i < cluster->n_services; i++) {
 		const struct service *s = &cluster->services[i];
@@ -97,16 +99,23 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	}
 }
 
+static const struct {
+	enum program program;
+	const char *key;
+	size_t offset;
+} configs[] = {
+	{PROGRAM_HAPROXY, "haproxy_config", offsetof(struct watch, haproxy_config)},
+	{PROGRAM_CADDY, "caddy_config", offsetof(struct watch, caddy_config)},
+	{PROGRAM_KEEPALIVED, "keepalived_config", offsetof(struct watch, keepalived_config)},
+	{PROGRAM_FIREWALL, "firewall_config", offsetof(struct watch, firewall_config)},
+};
+
 const char *watch_config(const struct watch *watch, enum program program)
 {
-	switch (program) {
-	case PROGRAM_HAPROXY:
-		return watch->haproxy_config;
-	case PROGRAM_CADDY:
-		return watch->caddy_config;
-	default:
-		return "";
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(configs); i++)
+		if (configs[i].program == program)
+			return (const char *)watch + configs[i].offset;
+	return "";
 }
 
 /* --- in the state -------------------------------------------------------------------- */
@@ -122,6 +131,7 @@ static const struct {
 	{"caddy_socket", offsetof(struct endpoints, caddy_socket)},
 	{"caddy_data", offsetof(struct endpoints, caddy_data)},
 	{"caddy_health", offsetof(struct endpoints, caddy_health)},
+	{"keepalived_file", offsetof(struct endpoints, keepalived_file)},
 	{"ingress_host", offsetof(struct endpoints, ingress_host)},
 	{"probe_from", offsetof(struct endpoints, probe_from)},
 };
@@ -136,15 +146,17 @@ static const char **endpoint_text(struct endpoints *at, size_t i)
 json_t *watch_to_json(const struct watch *watch)
 {
 	struct endpoints at = watch->at;
-	json_t *object = json_pack("{si sI sb ss ss ss? ss?}", "runtime", at.runtime,
-				   "ingress_port", (json_int_t)at.ingress_port, "ingress_tls",
-				   at.ingress_tls, "haproxy_config", watch->haproxy_config,
-				   "caddy_config", watch->caddy_config, "address", watch->address,
-				   "public_address", watch->public_address);
+	json_t *object =
+		json_pack("{si sI sb ss? ss?}", "runtime", at.runtime, "ingress_port",
+			  (json_int_t)at.ingress_port, "ingress_tls", at.ingress_tls, "address",
+			  watch->address, "public_address", watch->public_address);
 	json_t *services = json_array();
 
 	json_object_set_new(object, "peers", json_string(watch->peers ? watch->peers : ""));
 	json_object_set_new(object, "proxy_header", json_boolean(watch->proxy_header));
+	for (size_t i = 0; i < ARRAY_SIZE(configs); i++)
+		json_object_set_new(object, configs[i].key,
+				    json_string(watch_config(watch, configs[i].program)));
 	for (size_t i = 0; i < N_ENDPOINT_TEXTS; i++)
 		json_object_set_new(object, endpoint_texts[i].key,
 				    json_string(*endpoint_text(&at, i)));
@@ -215,6 +227,8 @@ bool watch_from_json(const json_t *object, struct pool *pool, struct watch *ret)
 		if (!take_service(json_array_get(services, i), pool,
 				  &ret->services[ret->n_services++]))
 			return false;
-	return take_digest(object, "haproxy_config", ret->haproxy_config) &&
-	       take_digest(object, "caddy_config", ret->caddy_config);
+	for (size_t i = 0; i < ARRAY_SIZE(configs); i++)
+		if (!take_digest(object, configs[i].key, (char *)ret + configs[i].offset))
+			return false;
+	return true;
 }

@@ -34,6 +34,8 @@ struct watch {
 	bool proxy_header;                    /* the ingress wants a PROXY header from here */
 	char haproxy_config[SHA256_HEX_SIZE]; /* "": the cluster has no HAProxy */
 	char caddy_config[SHA256_HEX_SIZE];
+	char keepalived_config[SHA256_HEX_SIZE]; /* "": the cluster has no VRRP */
+	char firewall_config[SHA256_HEX_SIZE];   /* "": the cluster leaves the firewall alone */
 	struct watched_service *services;
 	size_t n_services;
 };

@@ -68,6 +68,9 @@ struct fileset {
 	size_t n_services;
 	char haproxy_config[65]; /* digest that HAProxy and Caddy name when asked what they run */
 	char caddy_config[65];
+	char keepalived_config
+		[65];             /* its first digits, which keepalived's process has for a name */
+	char firewall_config[65]; /* "": the cluster has no firewall */
 };
 
 void fileset_init(struct fileset *set, struct pool *pool);

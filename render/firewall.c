@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "render/layout.h"
 #include "render/target.h"
 #include "render/writer.h"
@@ -130,9 +131,21 @@ static int add_rules(const struct render_input *in, struct fileset *set, const c
 	return 0;
 }
 
+static void digest(const struct fileset *set, char out[SHA256_HEX_SIZE])
+{
+	struct sha256 *state = sha256_begin();
+
+	for (size_t i = 0; i < set->n; i++)
+		if (set->v[i].program == PROGRAM_FIREWALL)
+			sha256_add(state, set->v[i].data, set->v[i].len);
+	sha256_end(state, out);
+}
+
 int render_firewall(const struct render_input *in, struct fileset *set, struct err *err)
 {
-	if (add_rules(in, set, "ufw.rules", put_ufw, err) < 0)
+	if (add_rules(in, set, "ufw.rules", put_ufw, err) < 0 ||
+	    add_rules(in, set, "docker-user.rules", put_docker_user, err) < 0)
 		return -1;
-	return add_rules(in, set, "docker-user.rules", put_docker_user, err);
+	digest(set, set->firewall_config);
+	return 0;
 }

@@ -1,12 +1,18 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "render/layout.h"
 #include "render/target.h"
 #include "render/writer.h"
 
-static void put_global(const struct render_input *in, struct conf_writer *w)
+#define ZEROS_10 "0000000000"
+
+/* Returns where in the text the digest goes. */
+static size_t put_global(const struct render_input *in, struct conf_writer *w)
 {
+	size_t digest_at;
+
 	conf_open(w, "global_defs");
 	conf_line(w, "router_id %s",
 		  conf_word(w, "dynia-%s-%s", in->cluster->name, in->node->name));
@@ -17,8 +23,11 @@ static void put_global(const struct render_input *in, struct conf_writer *w)
 	conf_line(w, "script_user nobody nogroup");
 	conf_line(w, "vrrp_check_unicast_src");
 	conf_line(w, "vrrp_startup_delay 5");
-	conf_line(w, "reload_check_config");
+	conf_comment(w, "what is loaded: the process's name tells it");
+	conf_line(w, "vrrp_process_name " KEEPALIVED_MARK ZEROS_10);
+	digest_at = w->out.len - strlen(ZEROS_10 "\n");
 	conf_close(w);
+	return digest_at;
 }
 
 /* It needs no rights: it asks HAProxy's health page. */
@@ -109,16 +118,19 @@ int render_keepalived(const struct render_input *in, struct fileset *set, struct
 {
 	CLEANUP(conf_release) struct conf_writer w;
 	const char *data;
-	size_t len;
+	size_t len, digest_at;
 
 	/* It cuts a script at spaces, and has no way to say that one belongs to a word. */
 	if (strchr(in->facts->program, ' '))
 		return err_set(err, ERR_CONFIG, "'%s' has a space in its path", in->facts->program);
 	conf_init(&w, &dialect_keepalived, in->pool);
 	conf_comment(&w, "Written by dynia; changes are overwritten.");
-	put_global(in, &w);
+	digest_at = put_global(in, &w);
 	put_script(in, &w);
 	put_instance(in, &w);
+	sha256_hex(w.out.buf, w.out.len, set->keepalived_config);
+	set->keepalived_config[KEEPALIVED_DIGEST_LEN] = '\0';
+	memcpy(w.out.buf + digest_at, set->keepalived_config, KEEPALIVED_DIGEST_LEN);
 	if (conf_finish(&w, &data, &len, err) < 0)
 		return -1;
 	fileset_add(set,

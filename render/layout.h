@@ -42,6 +42,10 @@ const char *layout_file(struct pool *pool, const char *root, enum layout what, i
 #define DRAIN_FLAG "drain"
 /* HAProxy: `show env` of this variable on the runtime socket names it. */
 #define CONFIG_VARIABLE "DYNIA_CONFIG"
+/* keepalived: the name of its VRRP process is this and the digest's first KEEPALIVED_DIGEST_LEN
+ * digits. */
+#define KEEPALIVED_MARK "vrrp-"
+#define KEEPALIVED_DIGEST_LEN 10
 /* Where an ACME client answers challenges (lego --http.port). */
 #define ACME_PORT 8402
 #define PLACEHOLDER_PEM "zz-dynia-placeholder.pem"

@@ -36,10 +36,15 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+outside = None  # the network namespace that this process came from, where packages are installed from
+
+
 def isolate():
     """Moves this process, and what it starts from now on, into a network namespace of its own that holds loopback alone."""
     if os.geteuid() != 0:
         return
+    global outside
+    outside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     if _libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
     run("ip", "link", "set", "lo", "up")

@@ -84,7 +84,6 @@ static int step_with(struct fixture *fx, const struct wanted *files, const struc
 				  .now = &fx->now,
 				  .want = &want,
 				  .watch = watch,
-				  .ops = &runtime_process,
 				  .progress = ignore_action};
 	if (apply_plan(&how, err) < 0)
 		return -1;
@@ -373,7 +372,9 @@ static void test_a_program_fails(void **unused)
 				     .program = PROGRAM_CADDY,
 				     .what = "caddy",
 				     .because = because,
-				     .n_because = 1};
+				     .n_because = 1,
+				     .ops = &runtime_process,
+				     .at = &watch.at};
 	struct err err = {0};
 
 	(void)unused;

@@ -28,6 +28,7 @@ static void fill_watch(struct watch *watch, struct watched_service *services)
 		       .caddy_socket = "/cs",
 		       .caddy_data = "/d",
 		       .caddy_health = "http://127.0.0.1:1/",
+		       .keepalived_file = "/etc/keepalived/keepalived.conf",
 		       .ingress_host = "127.0.0.1",
 		       .probe_from = "127.0.0.1",
 		       .ingress_port = 443,

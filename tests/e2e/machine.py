@@ -1,0 +1,281 @@
+"""Whole Debian machines with systemd, in systemd-nspawn: for what is only true where there is an init, units and a firewall.
+
+A root file system is made once with mmdebstrap and kept in a cache, by the list of its packages; each machine is an overlay on it,
+gone with the machine. Machines hang on one bridge in the network namespace of the test process (docker_host.isolate()), so that those
+of two test processes cannot meet, and the test itself has the bridge's first address.
+
+    with Machines() as machines:
+        machine = machines.boot("brave-panda")
+        machine.run("systemctl", "is-active", "haproxy")
+        machine.power_cut()
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import inspect
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import docker_host
+from harness import DYNIA, Failed, run, start_time, wait_for
+
+PACKAGES = sorted("""
+    systemd systemd-sysv dbus iproute2 procps kmod curl ca-certificates openssl openssh-client git
+    haproxy caddy keepalived ufw iptables logrotate rsyslog cron
+    docker.io docker-compose cloud-init busybox-static
+    libgit2-1.5 libcurl4 libjansson4 libyaml-0-2 libmicrohttpd12 libssl3
+""".split())
+
+CACHE = pathlib.Path("/var/cache/dynia-tests")
+BRIDGE = "dynia0"
+NETWORK = "10.77.0"
+
+# The v1 cgroup controllers are read-only inside, and then no container starts.
+CGROUPS = """[Unit]
+DefaultDependencies=no
+Before=sysinit.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'for c in /sys/fs/cgroup/*; do mount -o remount,bind,rw $c || true; done'
+[Install]
+WantedBy=sysinit.target
+"""
+
+# systemd-networkd would wait for a udev that is not there.
+ADDRESS = """[Unit]
+DefaultDependencies=no
+Wants=network.target
+Before=network.target network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/sbin/ip address add {address}/24 dev host0
+ExecStart=/sbin/ip link set host0 up
+ExecStart=/sbin/ip route replace default via {gateway}
+[Install]
+WantedBy=multi-user.target
+"""
+
+# What a test machine has no use for, or what waits for something that is not there.
+MASKED = ("systemd-networkd.service systemd-networkd-wait-online.service systemd-networkd.socket systemd-resolved.service "
+          "systemd-udevd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer "
+          "getty@tty1.service console-getty.service man-db.timer dpkg-db-backup.timer").split()
+
+# The packages' own services do not start by themselves: a test says what runs.
+STOPPED = "haproxy.service caddy.service keepalived.service docker.service docker.socket containerd.service".split()
+CLOUD_INIT = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service".split()
+
+
+def _make_root(root, packages):
+    """About a minute: a Debian that was installed, and never booted."""
+    run(*_where_packages_are(), "mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(packages)}",
+        "--aptopt=Acquire::Retries \"5\"", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+        "bookworm", root, *_sources(), timeout=1200,
+        pass_fds=[docker_host.outside] if docker_host.outside else [])
+    system = root / "etc/systemd/system"
+    for unit in MASKED:
+        (system / unit).unlink(missing_ok=True)
+        (system / unit).symlink_to("/dev/null")
+    run("systemctl", f"--root={root}", "disable", *STOPPED, *CLOUD_INIT)
+    (system / "test-cgroups.service").write_text(CGROUPS, encoding="utf-8")
+    run("systemctl", f"--root={root}", "enable", "test-cgroups.service")
+    (root / "etc/machine-id").write_text("", encoding="utf-8")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/hostname").unlink(missing_ok=True)
+
+
+def _where_packages_are():
+    """Not in the test process's own network namespace."""
+    return ["nsenter", f"--net=/proc/self/fd/{docker_host.outside}"] if docker_host.outside else []
+
+
+def _sources():
+    """The lists that this machine installs from."""
+    lists = [*pathlib.Path("/etc/apt/sources.list.d").glob("*.sources"), *pathlib.Path("/etc/apt/sources.list.d").glob("*.list"),
+             pathlib.Path("/etc/apt/sources.list")]
+    return [str(file) for file in lists if file.exists() and "debian" in file.read_text(encoding="utf-8")]
+
+
+def base_root(packages=None):
+    """The root file system with these packages, made where it is not in the cache yet."""
+    packages = sorted(packages or PACKAGES)
+    recipe = [packages, CGROUPS, MASKED, STOPPED, CLOUD_INIT, inspect.getsource(_make_root)]
+    key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    root = CACHE / key
+    with open(CACHE / f"{key}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes make one
+        if not root.exists():
+            unfinished = CACHE / f"{key}.unfinished"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _make_root(unfinished, packages)
+            unfinished.rename(root)
+    return root
+
+
+class Machine:
+    """One machine: boot() starts it, and it can be cut off or lose its power."""
+
+    def __init__(self, machines, name, number):
+        self.machines, self.name = machines, name
+        self.address = f"{NETWORK}.{number}"
+        self.folder = machines.folder / name
+        self.root = self.folder / "root"
+        self.nspawn = None
+        self.init = None
+
+    # --- before it boots -------------------------------------------------------------------------------------------------
+
+    def prepare(self):
+        """The overlay. What is put below self.root before boot() is there when it boots."""
+        for part in ("root", "upper", "work", "docker"):
+            (self.folder / part).mkdir(parents=True)
+        self._mount()
+        self.write("/etc/hostname", self.name + "\n")
+        self.write("/etc/hosts", f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+        self.write("/etc/systemd/system/test-address.service",
+                   ADDRESS.format(address=self.address, gateway=f"{NETWORK}.1"))
+        run("systemctl", f"--root={self.root}", "enable", "test-address.service")
+
+    def _mount(self):
+        run("mount", "-t", "overlay", "overlay", "-o",
+            f"lowerdir={self.machines.base},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}", self.root)
+
+    def path(self, path):
+        return self.root / str(path).lstrip("/")
+
+    def write(self, path, text, mode=0o644):
+        file = self.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_symlink():
+            file.unlink()
+        file.write_text(text, encoding="utf-8")
+        file.chmod(mode)
+
+    def read(self, path):
+        return self.path(path).read_text(encoding="utf-8")
+
+    def cloud_init(self, user_data, meta_data):
+        """It boots as a droplet does: cloud-init finds its user-data."""
+        self.write("/var/lib/cloud/seed/nocloud/user-data", user_data)
+        self.write("/var/lib/cloud/seed/nocloud/meta-data", meta_data)
+        self.write("/etc/cloud/cloud.cfg.d/99-test.cfg",
+                   "network: {config: disabled}\nlocale: false\ndatasource_list: [NoCloud]\n")
+        run("systemctl", f"--root={self.root}", "enable", *CLOUD_INIT)
+
+    # --- its life --------------------------------------------------------------------------------------------------------
+
+    def boot(self):
+        env = {**os.environ, "SYSTEMD_SECCOMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
+        with open(self.folder / "console", "ab") as console:
+            self.nspawn = subprocess.Popen(
+                ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit", "-M", self.name,
+                 f"--network-bridge={BRIDGE}", "--capability=all", "--resolv-conf=off", "--timezone=off", "--console=pipe",
+                 f"--bind={self.folder / 'docker'}:/var/lib/docker", f"--bind-ro={DYNIA}:/usr/bin/dynia", "-b"],
+                env=env, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+        try:
+            self.init = wait_for(self._find_init, 60, f"init of {self.name}")
+            wait_for(self._has_booted, 120, f"boot of {self.name}")
+        except TimeoutError as error:
+            raise Failed(f"{error}\n{self.console()[-3000:]}") from error
+        return self
+
+    def console(self):
+        return (self.folder / "console").read_text(encoding="utf-8", errors="replace")
+
+    def _find_init(self):
+        if self.nspawn.poll() is not None:
+            raise Failed(f"systemd-nspawn: {self.nspawn.returncode}\n{self.console()[-3000:]}")
+        children = pathlib.Path(f"/proc/{self.nspawn.pid}/task/{self.nspawn.pid}/children").read_text(encoding="utf-8").split()
+        for pid in children:
+            if pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() == "systemd":
+                return int(pid)
+        return None
+
+    def _has_booted(self):
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def argv(self, *argv):
+        """For a program inside, started from here."""
+        return ["nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "-C", "--", *map(str, argv)]
+
+    def run(self, *argv, check=True, **options):
+        return run(*self.argv(*argv), check=check, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"},
+                   **options)
+
+    def power_cut(self):
+        """At once, with nothing written that was not; boot() starts it again with the disk that it had."""
+        if self.init and start_time(self.init):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init, signal.SIGKILL)
+        if self.nspawn:
+            try:
+                self.nspawn.wait(30)
+            except subprocess.TimeoutExpired:
+                self.nspawn.kill()
+                self.nspawn.wait(30)
+        self.nspawn = self.init = None
+
+    def link(self, up):
+        """Its cable: down is a partition."""
+        run("ip", "link", "set", f"vb-{self.name}"[:15], "up" if up else "down")
+
+    def remove(self):
+        self.power_cut()
+        # The mounts of what ran inside go a moment after it.
+        end = time.monotonic() + 30
+        while os.path.ismount(self.root) and time.monotonic() < end:
+            if run("umount", self.root, check=False).returncode != 0:
+                time.sleep(0.1)
+        if os.path.ismount(self.root):
+            run("umount", "--lazy", self.root)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Machines:
+    """The bridge, the cache, and the machines of one test: `with Machines() as machines:` leaves nothing behind."""
+
+    HOST = f"{NETWORK}.1"  # this side of the bridge
+
+    def __init__(self, packages=None):
+        self.base = base_root(packages)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dym", dir="/var/tmp"))
+        self.machines = []
+
+    def __enter__(self):
+        try:
+            run("ip", "link", "add", BRIDGE, "type", "bridge")
+            run("ip", "address", "add", f"{self.HOST}/24", "dev", BRIDGE)
+            run("ip", "link", "set", BRIDGE, "up")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def add(self, name):
+        """A machine that has not booted yet."""
+        machine = Machine(self, name, 10 + len(self.machines))
+        self.machines.append(machine)
+        machine.prepare()
+        return machine
+
+    def boot(self, name):
+        return self.add(name).boot()
+
+    def close(self):
+        try:
+            for machine in self.machines:
+                machine.remove()
+        finally:
+            run("ip", "link", "delete", BRIDGE, check=False)
+            shutil.rmtree(self.folder, ignore_errors=True)
