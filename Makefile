@@ -26,7 +26,7 @@ LDFLAGS_ALL = $(LDFLAGS_$(BUILD)) $(LDFLAGS)
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
 
-LAYERS := base spec gitsync render reconciler bootstrap cli
+LAYERS := base spec gitsync render bootstrap reconciler cli
 LIB_SRC := $(foreach d,$(filter-out cli,$(LAYERS)),$(sort $(wildcard $(d)/*.c)))
 CLI_SRC := $(sort $(wildcard cli/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))

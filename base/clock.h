@@ -1,4 +1,4 @@
-/* Time: monotonic for waiting, wall clock for showing. Only reconciler/ and cli/ look at either. */
+/* Time: monotonic for waiting, wall clock for showing. Only reconciler/, bootstrap/ and cli/ look at either. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 

@@ -4,8 +4,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/notify.h"
+
+struct http_session {
+	CURL *curl;
+};
 
 /* What the callbacks of one transfer know. */
 struct transfer {
@@ -18,6 +23,33 @@ struct transfer {
 void http_reply_release(struct http_reply *reply)
 {
 	strbuf_release(&reply->body);
+}
+
+struct http_session *http_session_new(void)
+{
+	return xcalloc(1, sizeof(struct http_session));
+}
+
+void http_session_freep(struct http_session **session)
+{
+	if (!*session)
+		return;
+	curl_easy_cleanup((*session)->curl);
+	free(*session);
+}
+
+/* The session's, as new but for its connections; else one of its own, in *ret_own. */
+static CURL *easy_for(const struct http_request *req, CURL **ret_own)
+{
+	struct http_session *session = req->session;
+
+	if (!session)
+		return *ret_own = curl_easy_init();
+	if (session->curl)
+		curl_easy_reset(session->curl);
+	else
+		session->curl = curl_easy_init();
+	return session->curl;
 }
 
 static void easy_cleanup(CURL **curl)
@@ -75,6 +107,27 @@ static const char *header_value(const char *line, const char *name, size_t *len)
 	return line;
 }
 
+static void clear_headers(struct transfer *transfer)
+{
+	transfer->reply->header[0] = '\0';
+	for (size_t i = 0; i < transfer->req->n_wanted; i++)
+		transfer->req->wanted[i].value[0] = '\0';
+}
+
+static void take_wanted(const struct http_request *req, const char *line, size_t line_len)
+{
+	for (size_t i = 0; i < req->n_wanted; i++) {
+		struct http_header *wanted = &req->wanted[i];
+		size_t len = line_len;
+		const char *value = header_value(line, wanted->name, &len);
+
+		if (!value || len >= sizeof(wanted->value))
+			continue;
+		memcpy(wanted->value, value, len);
+		wanted->value[len] = '\0';
+	}
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *arg)
 {
 	struct transfer *transfer = arg;
@@ -84,7 +137,10 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 
 	/* A new status line: what came before was an interim answer. */
 	if (len > 5 && strncmp(data, "HTTP/", 5) == 0)
-		kept[0] = '\0';
+		clear_headers(transfer);
+	take_wanted(transfer->req, data, len);
+	if (!transfer->req->want_header)
+		return size * n;
 	value = header_value(data, transfer->req->want_header, &len);
 	if (!value)
 		return size * n;
@@ -135,7 +191,7 @@ static void set_limits(CURL *curl, struct transfer *transfer)
 	}
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
-	if (req->want_header) {
+	if (req->want_header || req->n_wanted) {
 		curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
 		curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
 	}
@@ -156,6 +212,7 @@ static void set_request(CURL *curl, const struct http_request *req)
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
 			 (curl_off_t)(req->body ? req->body_len : 0));
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, (long)(strcmp(method, "GET") != 0));
 	if (req->insecure) {
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -211,7 +268,8 @@ static int failed(const struct transfer *transfer, CURLcode code, const char *te
 int http_do(const struct http_request *req, struct http_reply *reply, struct err *err)
 {
 	struct transfer transfer = {.req = req, .reply = reply};
-	CLEANUP(easy_cleanup) CURL *curl = curl_easy_init();
+	CLEANUP(easy_cleanup) CURL *own = NULL;
+	CURL *curl = easy_for(req, &own);
 	CLEANUP(slist_cleanup) struct curl_slist *headers = header_list(req);
 	CLEANUP(slist_cleanup) struct curl_slist *connect_to = NULL;
 	char text[CURL_ERROR_SIZE] = "";
@@ -220,7 +278,7 @@ int http_do(const struct http_request *req, struct http_reply *reply, struct err
 
 	strbuf_clear(&reply->body);
 	reply->status = 0;
-	reply->header[0] = '\0';
+	clear_headers(&transfer);
 	if (!curl)
 		return err_set(err, ERR_SYSTEM, "libcurl does not start");
 	if (req->connect_to)

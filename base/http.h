@@ -15,6 +15,22 @@
 #include "base/err.h"
 #include "base/strbuf.h"
 
+/* A response header to keep. A value that does not fit counts as none. */
+struct http_header {
+	const char *name;
+	char value[64]; /* "" where there was none */
+};
+
+/*
+ * Requests one after the other to the same hosts. Only a GET takes a connection that was used
+ * before: libcurl repeats a request by itself where such a connection turns out to be closed, and a
+ * create whose answer was lost must not be sent twice.
+ */
+struct http_session;
+
+struct http_session *http_session_new(void);
+void http_session_freep(struct http_session **session);
+
 struct http_request {
 	const char *url;
 	const char *unix_socket; /* NULL: TCP */
@@ -33,6 +49,9 @@ struct http_request {
 	bool proxy_header;          /* send a PROXY protocol header first */
 	const char *connect_to;     /* "HOST:PORT:ADDRESS:PORT" as CURLOPT_CONNECT_TO, or NULL */
 	const char *want_header;    /* name of one response header to keep, or NULL */
+	struct http_header *wanted; /* more of them; where there is one, its value is filled in */
+	size_t n_wanted;
+	struct http_session *session; /* keeps the connection for the next request; NULL: closed */
 };
 
 struct http_reply {

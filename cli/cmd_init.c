@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "bootstrap/names.h"
 #include "cli/command.h"
 #include "gitsync/mirror.h"
 
@@ -139,10 +140,13 @@ static int init(const struct init_options *o)
 
 static int run(const struct command *self, int argc, char **argv)
 {
-	struct init_options o = {.cluster = "main", .node = "brave-panda", .domain = "example.com"};
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct init_options o = {.cluster = "main", .domain = "example.com"};
 	const struct cli_option options[] = {
 		{"cluster", "NAME", "the cluster's name (default main)", .text = &o.cluster},
-		{"node", "NAME", "the first node's name (default brave-panda)", .text = &o.node},
+		{"node", "NAME",
+		 "the first node's name (default: two words, by the cluster's name)",
+		 .text = &o.node},
 		{"domain", "DOMAIN", "the domain of its services (default example.com)",
 		 .text = &o.domain},
 		CLI_OPTION_END,
@@ -155,6 +159,8 @@ static int run(const struct command *self, int argc, char **argv)
 	if (!is_name(o.cluster))
 		return cli_usage_error(self, "--cluster: '%s' is no name: a-z, 0-9 and '-'",
 				       o.cluster);
+	if (!o.node)
+		o.node = node_name_first(o.cluster, pool);
 	if (!is_name(o.node))
 		return cli_usage_error(self, "--node: '%s' is no name: a-z, 0-9 and '-'", o.node);
 	if (!is_hostname(o.domain, false))

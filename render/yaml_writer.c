@@ -152,6 +152,14 @@ void yaml_string(struct yaml_writer *y, const char *key, const char *value)
 	emit_scalar(y, y->scratch.buf, y->scratch.len, YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
 
+void yaml_text(struct yaml_writer *y, const char *key, const char *value)
+{
+	emit_key(y, key);
+	emit_scalar(y, value, strlen(value),
+		    strchr(value, '\n') ? YAML_LITERAL_SCALAR_STYLE
+					: YAML_DOUBLE_QUOTED_SCALAR_STYLE);
+}
+
 void yaml_stringf(struct yaml_writer *y, const char *key, const char *fmt, ...)
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;

@@ -1,6 +1,6 @@
 /*
  * YAML output through libyaml's emitter: keys and structure come from the caller, every user string
- * goes out double-quoted, with `$` doubled for Compose.
+ * goes out double-quoted, for Compose with `$` doubled.
  *
  *	yaml_map_begin(&y, "services");
  *	yaml_string(&y, "image", service->image);
@@ -26,6 +26,8 @@ void yaml_list_begin(struct yaml_writer *y, const char *key);
 void yaml_end(struct yaml_writer *y);
 /* A user's string: double-quoted, `$` doubled. */
 void yaml_string(struct yaml_writer *y, const char *key, const char *value);
+/* The same for a reader that replaces nothing: as it is, double-quoted; several lines as a block. */
+void yaml_text(struct yaml_writer *y, const char *key, const char *value);
 /* printf, then as yaml_string. */
 void yaml_stringf(struct yaml_writer *y, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -21,6 +21,7 @@ void check_node_addresses(const struct cluster *cluster, struct diags *diags);
 void check_node_loopback(const struct cluster *cluster, struct diags *diags);
 void check_node_priorities(const struct cluster *cluster, struct diags *diags);
 void check_node_provider(const struct cluster *cluster, struct diags *diags);
+void check_provider(const struct cluster *cluster, struct diags *diags);
 void check_network(const struct cluster *cluster, struct diags *diags);
 void check_rollout(const struct cluster *cluster, struct diags *diags);
 void check_vip(const struct cluster *cluster, struct diags *diags);

@@ -158,6 +158,41 @@ void check_node_provider(const struct cluster *cluster, struct diags *diags)
 	}
 }
 
+static void check_package(const struct cluster *cluster, struct diags *diags)
+{
+	const struct package *package = cluster->provider.digitalocean->package;
+
+	if (!package)
+		return;
+	if (!package->url == !package->source)
+		report_cluster(diags, cluster, "provider.digitalocean.package",
+			       "provider.digitalocean.package: write 'url' with 'sha256', or "
+			       "'source' with 'key'");
+	else if (!package->url != !package->sha256 || !package->source != !package->key)
+		report_cluster(diags, cluster, "provider.digitalocean.package",
+			       "provider.digitalocean.package: '%s' needs '%s'",
+			       package->url      ? "url"
+			       : package->source ? "source"
+			       : package->key    ? "key"
+						 : "sha256",
+			       package->url      ? "sha256"
+			       : package->source ? "key"
+			       : package->key    ? "source"
+						 : "url");
+}
+
+void check_provider(const struct cluster *cluster, struct diags *diags)
+{
+	const struct digitalocean *cloud = cluster->provider.digitalocean;
+
+	if (!cloud)
+		return;
+	check_package(cluster, diags);
+	if (cloud->ip_range && !cloud->vpc)
+		report_cluster(diags, cluster, "provider.digitalocean.ip_range",
+			       "provider.digitalocean.ip_range has no effect without 'vpc'");
+}
+
 void check_network(const struct cluster *cluster, struct diags *diags)
 {
 	const char *subnet = cluster->network.subnet;
@@ -201,6 +236,11 @@ static void check_vip_move(const struct cluster *cluster, struct diags *diags)
 {
 	const struct vip *vip = cluster->vip;
 
+	if (!vip->address && vip->move == VIP_MOVE_VRRP && !yaml_has(cluster->yaml, "vip.address"))
+		report_cluster(
+			diags, cluster, "vip",
+			"vip: missing key 'address': only with 'move: digitalocean' may it be "
+			"absent");
 	if (vip->move == VIP_MOVE_DIGITALOCEAN) {
 		if (!cluster->provider.digitalocean)
 			report_cluster(diags, cluster, "vip.move",

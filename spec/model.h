@@ -144,14 +144,41 @@ struct removed_services {
 	int volumes; /* enum volumes_policy */
 };
 
+/* How a new machine gets dynia: a file with its digest, or an apt source with its key. */
+struct package {
+	struct spec_pos pos;
+	const char *url;
+	const char *sha256;
+	const char *source;
+	const char *key;
+};
+
+struct credentials;
+struct verify;
+
+/* What a new machine's agent.yaml says. */
+struct first_agent {
+	struct spec_pos pos;
+	struct spec_strings repository;
+	const char *branch;
+	struct credentials *credentials; /* NULL: none */
+	struct verify *verify;           /* NULL: none */
+};
+
+enum cloud_firewall { CLOUD_FIREWALL_AUTO, CLOUD_FIREWALL_ALWAYS, CLOUD_FIREWALL_NEVER };
+
 struct digitalocean {
 	struct spec_pos pos;
 	const char *region;
 	const char *size;
 	const char *image;
 	const char *vpc;
+	const char *ip_range;
 	struct spec_strings ssh_keys;
 	bool monitoring;
+	int cloud_firewall;        /* enum cloud_firewall */
+	struct package *package;   /* NULL: none */
+	struct first_agent *agent; /* NULL: none */
 };
 
 struct provider {

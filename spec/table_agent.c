@@ -6,7 +6,7 @@
 
 #define PATTERN_ABSOLUTE "^/.*[^/]$"
 
-static const struct field credentials_fields[] = {
+const struct field credentials_fields[] = {
 	{"username", FIELD_STRING, FIELD_AT(struct credentials, username), .check = check_user,
 	 .help = "the user name for https", .example = "username: x-access-token"},
 	{"password_file", FIELD_STRING, FIELD_AT(struct credentials, password_file), .max = 4095,
@@ -23,7 +23,7 @@ static const struct field credentials_fields[] = {
 	FIELD_END,
 };
 
-static const struct field verify_fields[] = {
+const struct field verify_fields[] = {
 	{"signers", FIELD_STRING, FIELD_AT(struct verify, signers), .required = true, .max = 4095,
 	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
 	 .help = "the file of those who may sign commits, as ssh-keygen(1) has it under ALLOWED "

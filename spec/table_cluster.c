@@ -70,8 +70,9 @@ static const char *const vip_moves[] = {
 	[VIP_MOVE_VRRP] = "vrrp", [VIP_MOVE_DIGITALOCEAN] = "digitalocean", NULL};
 
 static const struct field vip_fields[] = {
-	{"address", FIELD_STRING, FIELD_AT(struct vip, address), .required = true,
-	 .check = check_address, .help = "the address that moves to the node that serves",
+	{"address", FIELD_STRING, FIELD_AT(struct vip, address), .check = check_address,
+	 .help = "the address that moves to the node that serves; may be absent with move: "
+		 "digitalocean, and dynia bootstrap reserves one",
 	 .example = "address: 203.0.113.10"},
 	{"move", FIELD_CHOICE, FIELD_AT(struct vip, move), .choices = vip_moves, .def = "vrrp",
 	 .help = "how it moves: vrrp, an address on the nodes' own network; digitalocean, a "
@@ -275,6 +276,48 @@ static const struct field removed_services_fields[] = {
 	FIELD_END,
 };
 
+static const struct field package_fields[] = {
+	{"url", FIELD_STRING, FIELD_AT(struct package, url), .max = 2048, .check = check_download,
+	 .help = "where the Debian package is downloaded from; needs sha256",
+	 .example = "url: https://downloads.example.com/dynia_0.1.0_amd64.deb"},
+	{"sha256", FIELD_STRING, FIELD_AT(struct package, sha256), .check = check_sha256,
+	 .pattern = "^[0-9a-f]{64}$",
+	 .help = "the digest of that file: another one is not installed",
+	 .example = "sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
+	{"source", FIELD_STRING, FIELD_AT(struct package, source), .max = 1024,
+	 .check = check_apt_source,
+	 .help = "instead of url: the apt source that has the package; needs key",
+	 .example = "source: deb https://apt.example.com stable main"},
+	{"key", FIELD_STRING, FIELD_AT(struct package, key), .max = 16384, .multiline = true,
+	 .check = check_apt_key, .help = "the key that signs the source, ASCII-armored"},
+	FIELD_END,
+};
+
+static const struct field first_agent_fields[] = {
+	{"repository", FIELD_STRINGS, FIELD_AT(struct first_agent, repository), .required = true,
+	 .one_or_list = true, .unique = true, .max = 2048, .check = check_repository,
+	 .help = "where a node finds this repository; a list is tried in order",
+	 .example = "repository: https://github.com/acme/infra.git"},
+	{"branch", FIELD_STRING, FIELD_AT(struct first_agent, branch), .def = "main",
+	 .check = check_branch, .help = "the branch that says what is wanted"},
+	{"credentials", FIELD_STRUCT_PTR, FIELD_AT(struct first_agent, credentials),
+	 .size = sizeof(struct credentials), FIELD_POS(struct credentials, pos),
+	 .fields = credentials_fields,
+	 .help = "who a node is to the repository: names of files, which reach the node by "
+		 "another way than its user-data",
+	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/token}"},
+	{"verify", FIELD_STRUCT_PTR, FIELD_AT(struct first_agent, verify),
+	 .size = sizeof(struct verify), .fields = verify_fields,
+	 .help = "whose commits are taken; absent: anybody's who can push",
+	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
+	FIELD_END,
+};
+
+static const char *const cloud_firewalls[] = {[CLOUD_FIREWALL_AUTO] = "auto",
+					      [CLOUD_FIREWALL_ALWAYS] = "always",
+					      [CLOUD_FIREWALL_NEVER] = "never",
+					      NULL};
+
 static const struct field digitalocean_fields[] = {
 	{"region", FIELD_STRING, FIELD_AT(struct digitalocean, region), .required = true,
 	 .check = check_word, .pattern = PATTERN_WORD, .help = "the region of the droplets",
@@ -287,12 +330,32 @@ static const struct field digitalocean_fields[] = {
 	 .pattern = PATTERN_WORD,
 	 .help = "the name of the private network; by default the region's own",
 	 .example = "vpc: shop"},
+	{"ip_range", FIELD_STRING, FIELD_AT(struct digitalocean, ip_range), .check = check_cidr,
+	 .pattern = PATTERN_CIDR,
+	 .help = "the addresses of that network where bootstrap makes it; by default "
+		 "DigitalOcean chooses",
+	 .example = "ip_range: 10.108.0.0/20"},
 	{"ssh_keys", FIELD_STRINGS, FIELD_AT(struct digitalocean, ssh_keys), .unique = true,
 	 .check = check_text,
 	 .help = "names or fingerprints of keys in the account that may log in",
 	 .example = "ssh_keys: [ops-laptop]"},
 	{"monitoring", FIELD_BOOL, FIELD_AT(struct digitalocean, monitoring), .def = "true",
 	 .help = "have DigitalOcean's monitoring agent installed"},
+	{"cloud_firewall", FIELD_CHOICE, FIELD_AT(struct digitalocean, cloud_firewall),
+	 .choices = cloud_firewalls, .def = "auto",
+	 .help = "a firewall before the droplets, by the rules of 'firewall': auto, where there "
+		 "is no vip, for it knows TCP, UDP and ICMP only and would drop VRRP; always; "
+		 "never"},
+	{"package", FIELD_STRUCT_PTR, FIELD_AT(struct digitalocean, package),
+	 .size = sizeof(struct package), FIELD_POS(struct package, pos), .fields = package_fields,
+	 .help = "how a new droplet gets dynia, for dynia bootstrap",
+	 .example = "package: {url: https://downloads.example.com/dynia_0.1.0_amd64.deb, sha256: "
+		    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}"},
+	{"agent", FIELD_STRUCT_PTR, FIELD_AT(struct digitalocean, agent),
+	 .size = sizeof(struct first_agent), FIELD_POS(struct first_agent, pos),
+	 .fields = first_agent_fields,
+	 .help = "what a new droplet's agent.yaml says, for dynia bootstrap",
+	 .example = "agent: {repository: https://github.com/acme/infra.git}"},
 	FIELD_END,
 };
 

@@ -4,7 +4,9 @@
 
 #include "spec/table.h"
 
-extern const struct field resources_fields[]; /* struct resources */
+extern const struct field resources_fields[];   /* struct resources */
+extern const struct field credentials_fields[]; /* struct credentials */
+extern const struct field verify_fields[];      /* struct verify */
 
 /* The first row of every file: struct TYPE has int64_t version. */
 #define FIELD_VERSION(type)                                                                        \

@@ -537,3 +537,42 @@ int check_repository(const char *word, struct err *err)
 		      "ssh://USER@HOST/PATH, USER@HOST:PATH, "
 		      "git://HOST/PATH, file:///PATH or /PATH");
 }
+
+int check_download(const char *word, struct err *err)
+{
+	static const char *const schemes[] = {"https://", "http://"};
+	bool known = false;
+	const char *host;
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+		known = known || strncmp(word, schemes[i], strlen(schemes[i])) == 0;
+	host = strstr(word, "://");
+	if (known && is_printable_ascii(word) && !strpbrk(word, "'\"\\`$@#") &&
+	    strchr(host + 3, '/') > host + 3)
+		return 0;
+	return refuse(err, word, "is no address of a download: write https://HOST/PATH");
+}
+
+int check_sha256(const char *word, struct err *err)
+{
+	if (strlen(word) == 64 && word[strspn(word, "0123456789abcdef")] == '\0')
+		return 0;
+	return refuse(err, word,
+		      "is no SHA-256: 64 digits of 0-9 and a-f, as sha256sum(1) prints it");
+}
+
+int check_apt_source(const char *word, struct err *err)
+{
+	if (strncmp(word, "deb ", 4) == 0 && strstr(word, "https://") &&
+	    !word[strspn(word, ALNUM " :/.,=_~+[]-")])
+		return 0;
+	return refuse(err, word, "is no apt source: write deb https://HOST/PATH SUITE COMPONENT");
+}
+
+int check_apt_key(const char *word, struct err *err)
+{
+	if (strncmp(word, "-----BEGIN PGP PUBLIC KEY BLOCK-----", 36) == 0)
+		return 0;
+	return err_set(err, ERR_CONFIG,
+		       "is no OpenPGP key: it begins with -----BEGIN PGP PUBLIC KEY BLOCK-----");
+}

@@ -65,5 +65,13 @@ int check_branch(const char *word, struct err *err);
 /* The address of a git repository. */
 int check_repository(const char *word, struct err *err);
 int check_proxy(const char *word, struct err *err);
+/* Where a file is downloaded from whose digest is known: https://HOST/PATH, or http://. */
+int check_download(const char *word, struct err *err);
+/* 64 digits of lower-case hexadecimal. */
+int check_sha256(const char *word, struct err *err);
+/* One line of sources.list(5): "deb [signed-by=...] https://HOST/PATH SUITE COMPONENT". */
+int check_apt_source(const char *word, struct err *err);
+/* An OpenPGP public key, ASCII-armored. */
+int check_apt_key(const char *word, struct err *err);
 
 #endif

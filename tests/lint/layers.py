@@ -1,6 +1,6 @@
 """Fails where an include points to the right of
 
-    base < spec < { gitsync, render } < { reconciler, bootstrap } < cli
+    base < spec < { gitsync, render } < bootstrap < reconciler < cli
 
     layers.py FILE..."""
 
@@ -12,8 +12,8 @@ MAY_INCLUDE = {
     "spec": {"base", "spec"},
     "gitsync": {"base", "spec", "gitsync"},
     "render": {"base", "spec", "render"},
-    "reconciler": {"base", "spec", "gitsync", "render", "reconciler"},
     "bootstrap": {"base", "spec", "gitsync", "render", "bootstrap"},
+    "reconciler": {"base", "spec", "gitsync", "render", "bootstrap", "reconciler"},
     "cli": {"base", "spec", "gitsync", "render", "reconciler", "bootstrap", "cli"},
 }
 

@@ -1,0 +1,35 @@
+/* What is asked of Cloudflare: a zone, and its records. */
+#ifndef BOOTSTRAP_CLOUDFLARE_H
+#define BOOTSTRAP_CLOUDFLARE_H
+
+#include "bootstrap/api.h"
+
+extern const struct api_kind cloudflare_api;
+
+struct dns_record {
+	const char *id;
+	const char *name;
+	const char *type;
+	const char *content;
+	const char *comment; /* "" where there is none */
+	bool proxied;
+};
+
+struct dns_records {
+	struct dns_record *v; /* in the pool */
+	size_t n;
+};
+
+/* Most changes in one batch on the smallest plan. */
+#define CLOUDFLARE_BATCH_MAX 200
+
+/* The zone's id, in the pool. ERR_CONFIG where the token sees no such zone. */
+int cloudflare_zone(struct api *api, const char *name, struct pool *pool, const char **ret_id,
+		    struct err *err);
+/* All of its records. */
+int cloudflare_records(struct api *api, const char *zone_id, struct pool *pool,
+		       struct dns_records *ret, struct err *err);
+int dns_record_read(const struct api *api, const json_t *json, struct pool *pool,
+		    struct dns_record *ret, struct err *err);
+
+#endif

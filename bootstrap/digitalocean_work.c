@@ -1,0 +1,469 @@
+/* What the steps at DigitalOcean do. Each looks before it makes something, and again before it tries
+ * once more: an answer that was lost is found, not repeated. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "bootstrap/provider.h"
+#include "bootstrap/user_data.h"
+
+/* A list of droplets that is older than this is read again before one is created. */
+#define LIST_FRESH_MS 30000
+#define ADDRESS_DEADLINE_MS (5 * 60 * 1000)
+/* How many looks at the droplets pass between two at the actions that make them. */
+#define POLLS_PER_ACTION 10
+#define TICK_MS 1000
+
+static void release_json(json_t **json)
+{
+	json_decref(*json);
+}
+
+static int done(struct boot *boot, struct boot_step *step)
+{
+	boot_set(boot, step, BOOT_DONE, "");
+	return 0;
+}
+
+static const struct digitalocean *config(const struct boot *boot)
+{
+	return boot->cluster->provider.digitalocean;
+}
+
+/* --- tag --------------------------------------------------------------------------------- */
+
+static int find_tag(void *arg, struct err *err)
+{
+	struct boot *boot = arg;
+	struct api *api = &boot->cloud.api;
+	const char *path =
+		pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, boot->mark));
+	CLEANUP(release_json) json_t *answer = NULL;
+
+	if (api_get(api, path, &answer, err) == 0)
+		return 1;
+	if (api->status != 404)
+		return -1;
+	err_clear(err);
+	return 0;
+}
+
+static int start_tag(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	CLEANUP(release_json) json_t *body = json_pack("{ss}", "name", boot->mark);
+	CLEANUP(release_json) json_t *answer = NULL;
+
+	if (api_create(&boot->cloud.api, "/v2/tags", body, find_tag, boot, &answer, err) < 0)
+		return -1;
+	return done(boot, step);
+}
+
+/* --- vpc --------------------------------------------------------------------------------- */
+
+static int take_vpc(void *arg, const json_t *item, struct err *err)
+{
+	struct boot *boot = arg;
+	const char *name = json_text(item, "name", boot->pool);
+
+	(void)err;
+	if (name && strcmp(name, config(boot)->vpc) == 0)
+		boot->cloud.vpc = json_text(item, "id", boot->pool);
+	return 0;
+}
+
+static int find_vpc(void *arg, struct err *err)
+{
+	struct boot *boot = arg;
+
+	boot->cloud.vpc = NULL;
+	if (digitalocean_each(&boot->cloud.api, "/v2/vpcs", "vpcs", take_vpc, boot, err) < 0)
+		return -1;
+	return boot->cloud.vpc != NULL;
+}
+
+static int start_vpc(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	const struct digitalocean *wanted = config(boot);
+	CLEANUP(release_json)
+	json_t *body = json_pack("{ss ss ss ss*}", "name", wanted->vpc, "region", wanted->region,
+				 "description", boot->mark, "ip_range", wanted->ip_range);
+	CLEANUP(release_json) json_t *answer = NULL;
+	int found = api_create(&boot->cloud.api, "/v2/vpcs", body, find_vpc, boot, &answer, err);
+
+	if (found < 0)
+		return -1;
+	if (!found)
+		boot->cloud.vpc = json_text(json_object_get(answer, "vpc"), "id", boot->pool);
+	if (!boot->cloud.vpc)
+		return err_set(err, ERR_NETWORK, "DigitalOcean's answer has a VPC without 'id'");
+	return done(boot, step);
+}
+
+/* --- firewall ---------------------------------------------------------------------------- */
+
+const char *cloud_firewall_name(const struct boot *boot)
+{
+	return pool_printf(boot->pool, "dynia-%s", boot->cluster->name);
+}
+
+bool cloud_firewall_wanted(const struct cluster *cluster)
+{
+	int choice = cluster->provider.digitalocean->cloud_firewall;
+
+	if (!cluster->firewall || choice == CLOUD_FIREWALL_NEVER)
+		return false;
+	return choice == CLOUD_FIREWALL_ALWAYS || !cluster->vip;
+}
+
+static json_t *rule_json(const char *protocol, const char *ports, const char *ends, json_t *of)
+{
+	return json_pack("{ss ss so}", "protocol", protocol, "ports", ports, ends, of);
+}
+
+static json_t *anywhere(void)
+{
+	return json_pack("{s[ss]}", "addresses", "0.0.0.0/0", "::/0");
+}
+
+static void add_port(const struct boot *boot, json_t *rules, int64_t port)
+{
+	json_array_append_new(rules, rule_json("tcp", pool_printf(boot->pool, "%" PRId64, port),
+					       "sources", anywhere()));
+}
+
+json_t *cloud_firewall_json(const struct boot *boot)
+{
+	static const char *const protocols[] = {"tcp", "udp", "icmp"};
+	const struct cluster *cluster = boot->cluster;
+	const struct spec_strings *ssh = &cluster->firewall->ssh_from;
+	json_t *in = json_array(), *out = json_array(), *from = json_array();
+
+	add_port(boot, in, cluster->ingress.http_port);
+	if (cluster->ingress.tls.mode != TLS_OFF)
+		add_port(boot, in, cluster->ingress.https_port);
+	for (size_t i = 0; i < ssh->n; i++)
+		json_array_append_new(from, json_string(ssh->v[i]));
+	if (ssh->n)
+		json_array_append_new(in, rule_json("tcp", "22", "sources",
+						    json_pack("{sO}", "addresses", from)));
+	json_decref(from);
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+		json_t *own = json_pack("{s[s]}", "tags", boot->mark);
+
+		json_array_append_new(in, rule_json(protocols[i], "0", "sources", own));
+		json_array_append_new(out,
+				      rule_json(protocols[i], "0", "destinations", anywhere()));
+	}
+	return json_pack("{ss so so s[s]}", "name", cloud_firewall_name(boot), "inbound_rules", in,
+			 "outbound_rules", out, "tags", boot->mark);
+}
+
+static int take_firewall(void *arg, const json_t *item, struct err *err)
+{
+	struct boot *boot = arg;
+	const char *name = json_text(item, "name", boot->pool);
+
+	(void)err;
+	if (name && strcmp(name, cloud_firewall_name(boot)) == 0)
+		boot->cloud.firewall = json_text(item, "id", boot->pool);
+	return 0;
+}
+
+static int find_firewall(void *arg, struct err *err)
+{
+	struct boot *boot = arg;
+
+	boot->cloud.firewall = NULL;
+	if (digitalocean_each(&boot->cloud.api, "/v2/firewalls", "firewalls", take_firewall, boot,
+			      err) < 0)
+		return -1;
+	return boot->cloud.firewall != NULL;
+}
+
+static int start_firewall(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	CLEANUP(release_json) json_t *body = cloud_firewall_json(boot);
+	CLEANUP(release_json) json_t *answer = NULL;
+	const char *path = "/v2/firewalls";
+
+	if (step->key)
+		path = pool_printf(boot->pool, "/v2/firewalls/%s",
+				   api_escape(boot->pool, step->key));
+	if ((step->key ? api_send(&boot->cloud.api, "PUT", path, body, &answer, err)
+		       : api_create(&boot->cloud.api, path, body, find_firewall, boot, &answer,
+				    err)) < 0)
+		return -1;
+	return done(boot, step);
+}
+
+/* --- droplets ---------------------------------------------------------------------------- */
+
+struct finding_droplet {
+	struct boot *boot;
+	struct boot_node *node;
+	unsigned asked;
+};
+
+static bool is_alive(const struct boot_node *node, const struct droplet *droplet)
+{
+	return droplet && droplet->id != node->old_id;
+}
+
+static int list_again(struct boot *boot, struct err *err)
+{
+	struct boot_cloud *cloud = &boot->cloud;
+
+	if (droplets_list(&cloud->api, boot->mark, boot->pool, &cloud->droplets, err) < 0)
+		return -1;
+	cloud->listed_ms = clock_ms();
+	return 0;
+}
+
+/* The droplet of the node in the list, but for one that goes. */
+static int take_from_list(struct boot *boot, struct boot_node *node, struct err *err)
+{
+	struct droplets *all = &boot->cloud.droplets;
+	struct droplets alive = {.v = pool_calloc(boot->pool, all->n + 1, sizeof(*all->v))};
+
+	for (size_t i = 0; i < all->n; i++)
+		if (all->v[i].id != node->old_id)
+			alive.v[alive.n++] = all->v[i];
+	return droplets_find(&alive, node->name, &node->droplet, err);
+}
+
+/* Before the first try the list will do, where it is fresh; before another one it is read again. */
+static int find_droplet(void *arg, struct err *err)
+{
+	struct finding_droplet *f = arg;
+	bool stale = clock_ms() - f->boot->cloud.listed_ms > LIST_FRESH_MS;
+
+	if ((f->asked++ || stale) && list_again(f->boot, err) < 0)
+		return -1;
+	if (take_from_list(f->boot, f->node, err) < 0)
+		return -1;
+	return is_alive(f->node, f->node->droplet);
+}
+
+static json_t *droplet_json(const struct boot *boot, const struct boot_node *node, const char *text)
+{
+	return json_pack("{ss ss ss ss sO sb s[s] ss ss*}", "name", node->name, "region",
+			 node->region, "size", node->size, "image", config(boot)->image, "ssh_keys",
+			 boot->cloud.key_ids, "monitoring", (int)config(boot)->monitoring, "tags",
+			 boot->mark, "user_data", text, "vpc_uuid", boot->cloud.vpc);
+}
+
+static int start_droplet(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	struct finding_droplet f = {.boot = boot, .node = step->node};
+	CLEANUP(release_json) json_t *body = NULL;
+	CLEANUP(release_json) json_t *answer = NULL;
+	const json_t *links;
+	const char *text;
+	int found;
+
+	if (step->verb == BOOT_WAIT)
+		return 0;
+	if (user_data_text(boot->cluster, step->node->node, boot->pool, &text, err) < 0)
+		return -1;
+	body = droplet_json(boot, step->node, text);
+	found = api_create(&boot->cloud.api, "/v2/droplets", body, find_droplet, &f, &answer, err);
+	if (found < 0)
+		return err_wrap(err, "droplet '%s'", step->name);
+	links = json_object_get(json_object_get(answer, "links"), "actions");
+	step->action = json_number(json_array_get(links, 0), "id");
+	boot_set(boot, step, BOOT_RUNNING, found ? "is there, and starts" : "starts");
+	return 0;
+}
+
+static int look_at_action(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	CLEANUP(release_json) json_t *answer = NULL;
+	const char *path = pool_printf(boot->pool, "/v2/actions/%" PRId64, step->action);
+	const char *status;
+
+	if (api_get(&boot->cloud.api, path, &answer, err) < 0)
+		return -1;
+	status = json_text(json_object_get(answer, "action"), "status", boot->pool);
+	if (status && strcmp(status, "errored") == 0)
+		boot_set(
+			boot, step, BOOT_FAILED,
+			pool_printf(boot->pool,
+				    "DigitalOcean could not create it: try again with --replace %s",
+				    step->node->node->name));
+	return 0;
+}
+
+static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_action,
+			   struct err *err)
+{
+	struct boot_node *node = step->node;
+	const struct droplet *droplet;
+
+	if (take_from_list(boot, node, err) < 0)
+		return -1;
+	droplet = node->droplet;
+	if (droplet && strcmp(droplet->status, "active") == 0 && droplet->public_address) {
+		if (!node->node->public_address)
+			node->public_address = droplet->public_address;
+		step->detail =
+			pool_printf(boot->pool, "%s%s%s", droplet->public_address,
+				    droplet->private_address ? ", " : "",
+				    droplet->private_address ? droplet->private_address : "");
+		return done(boot, step);
+	}
+	if (clock_ms() - step->began_ms > boot->options.machine_ms) {
+		boot_set(boot, step, BOOT_FAILED,
+			 pool_printf(boot->pool,
+				     "is not up in time: look at its console, then --replace %s",
+				     node->node->name));
+		return 0;
+	}
+	return with_action && step->action ? look_at_action(boot, step, err) : 0;
+}
+
+/* One list for all of them, however many: within the rate limit. */
+static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
+{
+	bool with_action = ++boot->cloud.polls % POLLS_PER_ACTION == 0;
+
+	clock_sleep_ms(boot->cloud.api.wait_ms);
+	boot_tick(boot);
+	if (list_again(boot, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].state == BOOT_RUNNING &&
+		    look_at_droplet(boot, &steps[i], with_action, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int start_delete_droplet(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	const char *path = pool_printf(boot->pool, "/v2/droplets/%" PRId64, step->id);
+	struct boot_node *node = boot_node_of(boot, step->id);
+
+	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0)
+		return err_wrap(err, "droplet '%s'", step->name);
+	if (node)
+		node->droplet = NULL;
+	return done(boot, step);
+}
+
+static int start_drain(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	int64_t end = clock_ms() + boot->options.drain_ms;
+
+	(void)err;
+	for (int64_t left; (left = end - clock_ms()) > 0; boot_tick(boot))
+		clock_sleep_ms(left < TICK_MS ? left : TICK_MS);
+	return done(boot, step);
+}
+
+/* --- the address ------------------------------------------------------------------------- */
+
+static int64_t droplet_id(const struct boot_node *node)
+{
+	return node->droplet ? node->droplet->id : 0;
+}
+
+/* Ours is the one that one of our droplets has. */
+static int find_reserved(void *arg, struct err *err)
+{
+	struct boot *boot = arg;
+	struct boot_cloud *cloud = &boot->cloud;
+
+	if (reserved_ips_list(&cloud->api, boot->pool, &cloud->addresses, err) < 0)
+		return -1;
+	for (size_t i = 0; i < cloud->addresses.n; i++)
+		if (cloud->addresses.v[i].droplet_id &&
+		    boot_node_of(boot, cloud->addresses.v[i].droplet_id))
+			boot->vip = cloud->addresses.v[i].ip;
+	return boot->vip != NULL;
+}
+
+static int start_reserve(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	CLEANUP(release_json)
+	json_t *body = json_pack("{sI}", "droplet_id", (json_int_t)droplet_id(step->node));
+	CLEANUP(release_json) json_t *answer = NULL;
+	struct reserved_ip made;
+	int found = api_create(&boot->cloud.api, "/v2/reserved_ips", body, find_reserved, boot,
+			       &answer, err);
+
+	if (found < 0)
+		return -1;
+	if (!found) {
+		if (reserved_ip_read(&boot->cloud.api, json_object_get(answer, "reserved_ip"),
+				     boot->pool, &made, err) < 0)
+			return -1;
+		boot->vip = made.ip;
+	}
+	step->name = boot->vip;
+	boot_note(boot,
+		  "the cluster's reserved IP is %s: write it to vip.address in %s, so that it is "
+		  "known also when no droplet has it",
+		  boot->vip, boot->cluster->path);
+	return done(boot, step);
+}
+
+static int start_assign(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	bool moved;
+
+	if (reserved_ip_hold(&boot->cloud.api, boot->vip, droplet_id(step->node),
+			     ADDRESS_DEADLINE_MS, &moved, err) < 0)
+		return -1;
+	return done(boot, step);
+}
+
+/* --- what goes last ------------------------------------------------------------------------ */
+
+static int delete_at(struct boot *boot, struct boot_step *step, const char *folder, struct err *err)
+{
+	const char *path =
+		pool_printf(boot->pool, "%s/%s", folder, api_escape(boot->pool, step->key));
+
+	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0)
+		return err_wrap(err, "%s '%s'", step->what, step->name);
+	return done(boot, step);
+}
+
+/* Where the API wants it unassigned first, that is done first. */
+static int start_delete_address(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	if (delete_at(boot, step, "/v2/reserved_ips", err) == 0)
+		return 0;
+	if (boot->cloud.api.status != 422 ||
+	    reserved_ip_hold(&boot->cloud.api, step->key, 0, ADDRESS_DEADLINE_MS, NULL, err) < 0)
+		return -1;
+	return delete_at(boot, step, "/v2/reserved_ips", err);
+}
+
+static int start_delete_firewall(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	return delete_at(boot, step, "/v2/firewalls", err);
+}
+
+static int start_delete_vpc(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	return delete_at(boot, step, "/v2/vpcs", err);
+}
+
+static int start_delete_tag(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	return delete_at(boot, step, "/v2/tags", err);
+}
+
+const struct boot_work work_tag = {.start = start_tag};
+const struct boot_work work_vpc = {.start = start_vpc};
+const struct boot_work work_firewall = {.start = start_firewall};
+const struct boot_work work_droplet = {start_droplet, poll_droplets};
+const struct boot_work work_reserve = {.start = start_reserve};
+const struct boot_work work_assign = {.start = start_assign};
+const struct boot_work work_drain = {.start = start_drain};
+const struct boot_work work_delete_droplet = {.start = start_delete_droplet};
+const struct boot_work work_delete_address = {.start = start_delete_address};
+const struct boot_work work_delete_firewall = {.start = start_delete_firewall};
+const struct boot_work work_delete_vpc = {.start = start_delete_vpc};
+const struct boot_work work_delete_tag = {.start = start_delete_tag};

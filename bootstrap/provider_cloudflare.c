@@ -1,0 +1,171 @@
+/* The records of a cluster, as steps of a plan. */
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "bootstrap/provider.h"
+
+static bool is_named(const struct cluster *cluster)
+{
+	return cluster->dns.cloudflare != NULL;
+}
+
+static int open_records(struct boot *boot, struct err *err)
+{
+	if (api_open(&boot->records.api, &cloudflare_api, NULL, err) < 0)
+		return -1;
+	boot->records.open = true;
+	return 0;
+}
+
+static void release(struct boot *boot)
+{
+	if (boot->records.open)
+		api_release(&boot->records.api);
+}
+
+/* Records are read when they are compared: there is nothing else to look at. */
+static int look(struct boot *boot, struct err *err)
+{
+	(void)boot;
+	(void)err;
+	return 0;
+}
+
+static int sync_wants(struct boot *boot, const struct dns_wants *wants, struct boot_step *steps,
+		      size_t n, struct err *err)
+{
+	size_t changed;
+
+	if (dns_sync(&boot->records.api, boot->cluster->dns.cloudflare->zone, wants, boot->mark,
+		     &changed, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].state == BOOT_RUNNING)
+			boot_set(boot, &steps[i], BOOT_DONE, "");
+	return 0;
+}
+
+/* Nothing to begin: all of them go in one batch. */
+static int start_record(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	(void)boot;
+	(void)step;
+	(void)err;
+	return 0;
+}
+
+/* From the addresses as they are by now. */
+static int sync_records(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
+{
+	struct dns_addresses addresses = boot_addresses(boot);
+	struct dns_wants wants;
+
+	if (dns_wanted(boot->cluster, &addresses, boot->pool, &wants, err) < 0)
+		return -1;
+	return sync_wants(boot, &wants, steps, n, err);
+}
+
+static int remove_records(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
+{
+	const struct dns_wants none = {0};
+
+	return sync_wants(boot, &none, steps, n, err);
+}
+
+static const struct boot_work work_records = {start_record, sync_records};
+static const struct boot_work work_remove_records = {start_record, remove_records};
+
+static const char *address_of(const struct dns_want *want, struct pool *pool)
+{
+	if (want->address)
+		return want->address;
+	return pool_printf(pool, "the address of %s",
+			   strncmp(want->of, "node ", 5) == 0 ? want->of
+							      : "the cluster, once it is there");
+}
+
+static void add_step(struct boot *boot, const struct dns_change *change,
+		     const struct boot_work *work)
+{
+	static const enum boot_verb verbs[] = {
+		[DNS_CREATE] = BOOT_CREATE, [DNS_CHANGE] = BOOT_CHANGE, [DNS_REMOVE] = BOOT_DELETE};
+	const struct dns_want *want = change->want;
+	struct boot_step *step = boot_add(boot, BOOT_RECORDS, verbs[change->verb], "record",
+					  want ? want->name : change->record->name, work);
+
+	if (!want) {
+		step->detail = pool_printf(boot->pool, "%s %s", change->record->type,
+					   change->record->content);
+		step->because = "nothing wants it any more";
+		return;
+	}
+	step->detail = pool_printf(boot->pool, "%s%s", address_of(want, boot->pool),
+				   want->proxied ? ", proxied" : "");
+	step->because = want->of;
+}
+
+static int compare(struct boot *boot, const struct dns_wants *wants, struct dns_changes *ret,
+		   struct err *err)
+{
+	struct api *api = &boot->records.api;
+	struct dns_records records;
+	const char *zone;
+
+	if (cloudflare_zone(api, boot->cluster->dns.cloudflare->zone, boot->pool, &zone, err) < 0 ||
+	    cloudflare_records(api, zone, boot->pool, &records, err) < 0)
+		return -1;
+	return dns_compare(wants, &records, boot->mark, boot->pool, ret, err);
+}
+
+/* One of ours that has to follow an address that is not known yet is no change to be seen. */
+static bool is_in(const struct dns_changes *changes, const struct dns_want *want)
+{
+	for (size_t i = 0; i < changes->n; i++)
+		if (changes->v[i].want == want)
+			return true;
+	return false;
+}
+
+static int plan(struct boot *boot, struct err *err)
+{
+	struct dns_addresses addresses = boot_addresses(boot);
+	struct dns_wants wants;
+	struct dns_changes changes;
+
+	if (dns_wanted(boot->cluster, &addresses, boot->pool, &wants, err) < 0 ||
+	    compare(boot, &wants, &changes, err) < 0)
+		return -1;
+	for (size_t i = 0; i < changes.n; i++)
+		add_step(boot, &changes.v[i], &work_records);
+	for (size_t i = 0; i < wants.n; i++)
+		if (!wants.v[i].address && !is_in(&changes, &wants.v[i]))
+			add_step(boot,
+				 &(struct dns_change) {.verb = DNS_CHANGE, .want = &wants.v[i]},
+				 &work_records);
+	return 0;
+}
+
+static int plan_destroy(struct boot *boot, struct err *err)
+{
+	const struct dns_wants none = {0};
+	struct dns_changes changes;
+
+	if (compare(boot, &none, &changes, err) < 0)
+		return -1;
+	for (size_t i = 0; i < changes.n; i++) {
+		add_step(boot, &changes.v[i], &work_remove_records);
+		boot->steps[boot->n_steps - 1].because = "the cluster goes";
+		boot->steps[boot->n_steps - 1].interrupts = true;
+	}
+	return 0;
+}
+
+const struct boot_provider provider_cloudflare = {
+	.name = "cloudflare",
+	.is_named = is_named,
+	.open = open_records,
+	.release = release,
+	.look = look,
+	.plan = plan,
+	.plan_destroy = plan_destroy,
+};

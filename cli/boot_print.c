@@ -1,0 +1,219 @@
+#include "cli/boot_print.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#define LINES_DEFAULT 24
+#define COLUMNS_DEFAULT 80
+
+static const struct {
+	const char *sign;
+	const char *colour;
+} looks[] = {
+	[BOOT_CREATE] = {"+", "\033[32m"}, [BOOT_CHANGE] = {"~", "\033[33m"},
+	[BOOT_ASSIGN] = {">", "\033[33m"}, [BOOT_WAIT] = {".", ""},
+	[BOOT_DELETE] = {"-", "\033[31m"},
+};
+
+/* --- the plan -------------------------------------------------------------------------------- */
+
+static void print_step(const struct boot_step *step, FILE *to, bool colour)
+{
+	fprintf(to, "%s%s %-6s %-11s %s%s", colour ? looks[step->verb].colour : "",
+		looks[step->verb].sign, boot_verb_name(step->verb), step->what, step->name,
+		colour ? "\033[0m" : "");
+	if (*step->detail)
+		fprintf(to, "  %s", step->detail);
+	if (step->monthly > 0)
+		fprintf(to, "  $%.2f a month", step->monthly);
+	if (*step->because)
+		fprintf(to, "  (%s)", step->because);
+	fputc('\n', to);
+}
+
+static void print_notes(const struct boot *boot, FILE *to)
+{
+	for (size_t i = 0; i < boot->n_notes; i++)
+		fprintf(to, "note: %s\n", boot->notes[i]);
+}
+
+void boot_print_plan(const struct boot *boot, FILE *to, bool colour)
+{
+	double now, then;
+
+	for (size_t i = 0; i < boot->n_steps; i++)
+		print_step(&boot->steps[i], to, colour);
+	print_notes(boot, to);
+	boot_prices(boot, &now, &then);
+	if (!boot->n_steps)
+		fprintf(to, "nothing to do\n");
+	if (boot->cloud.open)
+		fprintf(to, "droplets: $%.2f a month now, $%.2f after this\n", now, then);
+}
+
+void boot_print_result(const struct boot *boot, FILE *to)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++) {
+		const struct boot_node *node = &boot->nodes[i];
+		const struct droplet *droplet = node->droplet;
+
+		if (droplet)
+			fprintf(to, "%-20s %-15s %-15s %s\n", node->node->name,
+				droplet->public_address ? droplet->public_address : "-",
+				droplet->private_address ? droplet->private_address : "-",
+				droplet->status);
+	}
+	print_notes(boot, to);
+}
+
+/* --- JSON ------------------------------------------------------------------------------------- */
+
+static json_t *step_json(const struct boot_step *step)
+{
+	return json_pack("{ss ss ss ss ss sf ss ss sI}", "action", boot_verb_name(step->verb),
+			 "what", step->what, "name", step->name, "detail", step->detail, "because",
+			 step->because, "monthly_usd", step->monthly, "state",
+			 boot_state_name(step->state), "message", step->now, "took_ms",
+			 (json_int_t)step->took_ms);
+}
+
+static json_t *node_json(const struct boot_node *node)
+{
+	const struct droplet *droplet = node->droplet;
+
+	return json_pack("{ss sI ss? ss? ss?}", "name", node->node->name, "droplet_id",
+			 (json_int_t)(droplet ? droplet->id : 0), "status",
+			 droplet ? droplet->status : NULL, "public_address", node->public_address,
+			 "address", droplet ? droplet->private_address : NULL);
+}
+
+void boot_print_json(const struct boot *boot, FILE *to)
+{
+	json_t *steps = json_array(), *nodes = json_array(), *notes = json_array();
+	double now, then;
+	json_t *document;
+	char *text;
+
+	boot_prices(boot, &now, &then);
+	for (size_t i = 0; i < boot->n_steps; i++)
+		json_array_append_new(steps, step_json(&boot->steps[i]));
+	for (size_t i = 0; i < boot->n_nodes; i++)
+		json_array_append_new(nodes, node_json(&boot->nodes[i]));
+	for (size_t i = 0; i < boot->n_notes; i++)
+		json_array_append_new(notes, json_string(boot->notes[i]));
+	document = json_pack("{si ss ss? so so so s{sf sf} s{si si}}", "version", 1, "cluster",
+			     boot->cluster->name, "address", boot->vip, "steps", steps, "nodes",
+			     nodes, "notes", notes, "monthly_usd", "now", now, "after", then,
+			     "calls", "digitalocean", (int)boot->cloud.api.calls, "cloudflare",
+			     (int)boot->records.api.calls);
+	text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
+	if (text)
+		fprintf(to, "%s\n", text);
+	free(text);
+	json_decref(document);
+}
+
+/* --- progress ---------------------------------------------------------------------------------- */
+
+static void on_wait(void *arg, int64_t ms, const char *why)
+{
+	const struct boot_progress *progress = arg;
+
+	/* Short ones are of no interest, and the screen is drawn on. */
+	if (ms >= 1000 && !progress->is_live)
+		fprintf(stderr, "waits %lld s: %s\n", (long long)(ms + 999) / 1000, why);
+}
+
+static void watch_api(struct api *api, struct boot_progress *progress)
+{
+	api->on_wait = on_wait;
+	api->on_wait_arg = progress;
+}
+
+void boot_progress_begin(struct boot_progress *progress, struct boot *boot)
+{
+	progress->is_live = isatty(STDERR_FILENO);
+	progress->began = true;
+	watch_api(&boot->cloud.api, progress);
+	watch_api(&boot->records.api, progress);
+}
+
+static void say(const struct boot_step *step)
+{
+	fprintf(stderr, "%s %s %s: %s", boot_verb_name(step->verb), step->what, step->name,
+		step->state == BOOT_RUNNING && *step->now ? step->now
+							  : boot_state_name(step->state));
+	if (step->state == BOOT_DONE)
+		fprintf(stderr, ", %.1f s%s%s", (double)step->took_ms / 1000,
+			*step->detail ? ", " : "", step->detail);
+	else if (step->state == BOOT_FAILED)
+		fprintf(stderr, ": %s", step->now);
+	fputc('\n', stderr);
+}
+
+static void draw_line(const struct boot_step *step, int columns)
+{
+	int64_t ms = step->state == BOOT_RUNNING ? clock_ms() - step->began_ms : step->took_ms;
+	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+
+	strbuf_addf(&line, "%s %-6s %-11s %-24s %5.1f s  %s", looks[step->verb].sign,
+		    boot_verb_name(step->verb), step->what, step->name, (double)ms / 1000,
+		    *step->now ? step->now : boot_state_name(step->state));
+	if (line.len > (size_t)columns - 1)
+		strbuf_setlen(&line, (size_t)columns - 1);
+	fprintf(stderr, "\033[K%s\n", line.buf);
+}
+
+/* As many lines as fit: those that run first, then those that are done last. */
+static void draw(struct boot_progress *progress, const struct boot *boot)
+{
+	struct winsize size = {0};
+	size_t room, shown = 0, done = 0;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row)
+		size = (struct winsize) {.ws_row = LINES_DEFAULT, .ws_col = COLUMNS_DEFAULT};
+	room = size.ws_row > 3 ? size.ws_row - 3u : 1;
+	if (progress->lines)
+		fprintf(stderr, "\033[%zuA", progress->lines);
+	for (size_t i = 0; i < boot->n_steps; i++)
+		done += boot->steps[i].state == BOOT_DONE;
+	for (size_t i = 0; i < boot->n_steps && shown < room; i++) {
+		const struct boot_step *step = &boot->steps[i];
+
+		if (boot->n_steps > room ? step->state != BOOT_RUNNING && step->state != BOOT_FAILED
+					 : step->state == BOOT_PLANNED)
+			continue;
+		draw_line(step, size.ws_col);
+		shown++;
+	}
+	fprintf(stderr, "\033[K%zu of %zu steps done\n\033[J", done, boot->n_steps);
+	progress->lines = shown + 1;
+}
+
+void boot_progress_step(void *arg, const struct boot *boot, const struct boot_step *step)
+{
+	struct boot_progress *progress = arg;
+
+	if (!progress->began)
+		return;
+	if (progress->is_live)
+		draw(progress, boot);
+	else if (step && (step->state != BOOT_RUNNING || *step->now))
+		say(step);
+}
+
+void boot_progress_end(struct boot_progress *progress)
+{
+	progress->began = false;
+}
+
+void boot_progress_release(struct boot_progress *progress)
+{
+	(void)progress;
+}

@@ -1,0 +1,301 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "bootstrap/bootstrap.h"
+#include "bootstrap/names.h"
+#include "bootstrap/user_data.h"
+#include "cli/boot_print.h"
+#include "cli/command.h"
+#include "cli/repo.h"
+
+#define DRAIN_DEFAULT "30s"
+#define MACHINE_DEFAULT "10m"
+#define ADD_MAX 100
+
+struct bootstrap_options {
+	const char *verb;
+	const char *path;
+	const char *cluster;
+	const char *node;
+	const char *drain;
+	const char *machine;
+	const char *add;
+	bool json;
+	bool yes;
+	bool exit_code;
+	struct boot_options boot;
+};
+
+/* --- questions ------------------------------------------------------------------------------ */
+
+/* 1: yes; 0: no; -1: nobody to ask. */
+static int ask(const char *question, const char *want)
+{
+	char answer[128];
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return -1;
+	fprintf(stderr, "%s ", question);
+	fflush(stderr);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return 0;
+	answer[strcspn(answer, "\n")] = '\0';
+	return strcmp(answer, want) == 0;
+}
+
+/* -1: go on; else an exit status. What takes away is asked for, each time. */
+static int confirm(const struct bootstrap_options *o, const struct boot *boot, bool destroy)
+{
+	const char *want = destroy ? boot->cluster->name : "yes";
+	AUTO_FREE char *question = NULL;
+	struct err err = {0};
+	int answer;
+
+	if (o->yes || !boot_interrupts(boot))
+		return -1;
+	boot_print_plan(boot, stderr, false);
+	question = xasprintf("this takes away what may be in use. Type '%s' to go on:", want);
+	answer = ask(question, want);
+	if (answer > 0)
+		return -1;
+	if (answer < 0)
+		err_set(&err, ERR_USAGE,
+			"this takes away what may be in use, and there is no terminal to ask: add "
+			"--yes");
+	else
+		err_set(&err, ERR_APPLY, "nothing was changed");
+	return cli_fail(&err);
+}
+
+/* --- plan, apply, destroy --------------------------------------------------------------------- */
+
+static int make_plan(struct boot *boot, bool destroy, struct err *err)
+{
+	return destroy ? boot_plan_destroy(boot, err) : boot_plan(boot, err);
+}
+
+static int propose(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	int64_t n = 0;
+	struct err err = {0};
+
+	if (!o->add)
+		return 0;
+	if (parse_int(o->add, 1, ADD_MAX, &n, &err) < 0) {
+		err_wrap(&err, "--add");
+		err.code = ERR_USAGE;
+		return cli_fail(&err);
+	}
+	fprintf(o->json ? stderr : stdout, "# for nodes: in %s\n", cluster->path);
+	for (int64_t i = 0; i < n; i++)
+		fprintf(o->json ? stderr : stdout, "  %s: {}\n",
+			node_name_propose(cluster, (unsigned)i, pool));
+	return 0;
+}
+
+static int plan(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	CLEANUP(boot_release) struct boot boot = BOOT_INIT;
+	struct err err = {0};
+
+	if (boot_open(&boot, cluster, &o->boot, &err) < 0 || make_plan(&boot, false, &err) < 0)
+		return cli_fail(&err);
+	if (o->json)
+		boot_print_json(&boot, stdout);
+	else
+		boot_print_plan(&boot, stdout, cli_colour());
+	if (propose(o, cluster))
+		return EXIT_USAGE;
+	return o->exit_code && boot.n_steps ? EXIT_TO_DO : EXIT_DONE;
+}
+
+static int carry_out(const struct bootstrap_options *o, const struct cluster *cluster, bool destroy)
+{
+	CLEANUP(boot_release) struct boot boot = BOOT_INIT;
+	CLEANUP(boot_progress_release) struct boot_progress progress = BOOT_PROGRESS_INIT;
+	struct boot_options options = o->boot;
+	struct err err = {0};
+	int status, failed;
+
+	options.progress = boot_progress_step;
+	options.progress_arg = &progress;
+	if (boot_open(&boot, cluster, &options, &err) < 0 || make_plan(&boot, destroy, &err) < 0)
+		return cli_fail(&err);
+	status = confirm(o, &boot, destroy);
+	if (status >= 0)
+		return status;
+	boot_progress_begin(&progress, &boot);
+	failed = boot_apply(&boot, &err);
+	boot_progress_end(&progress);
+	if (o->json)
+		boot_print_json(&boot, stdout);
+	else
+		boot_print_result(&boot, stdout);
+	return failed ? cli_fail(&err) : EXIT_DONE;
+}
+
+static int apply(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	return carry_out(o, cluster, false);
+}
+
+static int destroy(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	return carry_out(o, cluster, true);
+}
+
+static int user_data(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	const struct node *node;
+	struct err err = {0};
+	const char *text;
+
+	if (!o->node) {
+		err_set(&err, ERR_USAGE, "bootstrap user-data: which node? Add --node NAME");
+		return cli_fail(&err);
+	}
+	node = cluster_find_node(cluster, o->node);
+	if (!node)
+		err_set(&err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name, o->node);
+	if (!node || user_data_text(cluster, node, pool, &text, &err) < 0)
+		return cli_fail(&err);
+	fputs(text, stdout);
+	return EXIT_DONE;
+}
+
+/* --- the command -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	int (*run)(const struct bootstrap_options *o, const struct cluster *cluster);
+} verbs[] = {
+	{"plan", plan},
+	{"apply", apply},
+	{"destroy", destroy},
+	{"user-data", user_data},
+};
+
+/* --cluster, or the one that there is. */
+static const struct cluster *choose(const struct bootstrap_options *o, const struct spec *spec,
+				    struct err *err)
+{
+	const struct cluster *cluster;
+
+	if (!o->cluster && spec->n_clusters == 1)
+		return &spec->clusters[0];
+	if (!o->cluster) {
+		err_set(err, ERR_USAGE,
+			"the repository has %zu clusters: choose one with --cluster NAME",
+			spec->n_clusters);
+		return NULL;
+	}
+	cluster = spec_cluster(spec, o->cluster);
+	if (!cluster)
+		err_set(err, ERR_USAGE, "there is no cluster '%s' in the repository", o->cluster);
+	return cluster;
+}
+
+static int run_verb(const struct bootstrap_options *o, size_t verb)
+{
+	CLEANUP(repo_release) struct repo repo = REPO_INIT;
+	CLEANUP(spec_freep) struct spec *spec = NULL;
+	const struct cluster *cluster;
+	struct err err = {0};
+	int status;
+
+	if (repo_open(o->path, NULL, &repo, &err) < 0)
+		return cli_fail(&err);
+	status = repo_load(&repo, &spec);
+	if (status >= 0)
+		return status;
+	cluster = choose(o, spec, &err);
+	return cluster ? verbs[verb].run(o, cluster) : cli_fail(&err);
+}
+
+static int take_duration(const struct command *self, const char *name, const char *word,
+			 int64_t *ret_ms)
+{
+	struct err err = {0};
+
+	if (strcmp(word, "0") == 0) {
+		*ret_ms = 0;
+		return -1;
+	}
+	if (parse_duration_ms(word, ret_ms, &err) < 0)
+		return cli_usage_error(self, "--%s: %s", name, err.msg);
+	return -1;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+	struct bootstrap_options o = {.drain = DRAIN_DEFAULT, .machine = MACHINE_DEFAULT};
+	const struct cli_option options[] = {
+		{"cluster", "NAME", "the cluster; may be left out where there is only one",
+		 .text = &o.cluster},
+		{"node", "NAME", "user-data: for this node", .text = &o.node},
+		{"replace", "NODE", "plan, apply: another droplet for this node",
+		 .text = &o.boot.replace},
+		{"add", "N", "plan: propose names for so many more nodes", .text = &o.add},
+		{"drain", "TIME",
+		 "how long a droplet that goes may finish (default " DRAIN_DEFAULT ")",
+		 .text = &o.drain},
+		{"timeout", "TIME",
+		 "how long a droplet may take to come up (default " MACHINE_DEFAULT ")",
+		 .text = &o.machine},
+		{"release-address", NULL, "destroy: give the reserved IP back, too",
+		 .flag = &o.boot.release_address},
+		{"yes", NULL, "take away what must go without asking", .flag = &o.yes},
+		{"json", NULL, "the steps as JSON", .flag = &o.json},
+		{"exit-code", NULL, "plan: exit with 4 where there is something to do",
+		 .flag = &o.exit_code},
+		CLI_OPTION_END,
+	};
+	struct cli_args args = {.least = 1, .most = 2};
+	int status = cli_parse(self, options, argc, argv, &args);
+
+	if (status < 0)
+		status = take_duration(self, "drain", o.drain, &o.boot.drain_ms);
+	if (status < 0)
+		status = take_duration(self, "timeout", o.machine, &o.boot.machine_ms);
+	if (status >= 0)
+		return status;
+	o.path = args.n > 1 ? args.v[1] : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, args.v[0]) == 0)
+			return run_verb(&o, i);
+	return cli_usage_error(self, "'%s' is none of plan, apply, destroy and user-data",
+			       args.v[0]);
+}
+
+const struct command cmd_bootstrap = {
+	.name = "bootstrap",
+	.arguments = "plan|apply|destroy|user-data [PATH]",
+	.summary =
+		"make the machines of a cluster, its address, firewall and records, or take them "
+		"away",
+	.help = "Droplets, VPC, cloud firewall and reserved IP at DigitalOcean, records at "
+		"Cloudflare: what cluster.yaml\n"
+		"says. There is no state file: what is there is found by the tag "
+		"dynia-cluster:NAME, and apply can be\n"
+		"interrupted and run again, from anywhere. Nothing without that mark is "
+		"touched.\n\n"
+		"Tokens are read from DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN. Also in the "
+		"environment:\n"
+		"DIGITALOCEAN_API_URL and CLOUDFLARE_API_URL, DYNIA_API_TIMEOUT (30s, for one "
+		"request), DYNIA_API_WAIT\n"
+		"(1s, between two looks, and before a second try).",
+	.example = "  dynia bootstrap plan --cluster shop\n"
+		   "  dynia bootstrap apply --cluster shop\n"
+		   "  dynia bootstrap apply --replace misty-owl --yes\n"
+		   "  dynia bootstrap user-data --node brave-panda | cloud-init schema "
+		   "--config-file /dev/stdin",
+	.run = run,
+};

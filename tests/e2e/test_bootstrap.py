@@ -1,0 +1,498 @@
+"""dynia bootstrap against doubles of DigitalOcean and Cloudflare: plan, apply, destroy, user-data."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from cloud import Cloud, Fault, MARK, VIP
+from harness import EXAMPLES, INVALID, SOURCE, TO_DO, USAGE, dynia, run
+
+
+@pytest.fixture
+def cloud():
+    with Cloud() as cloud:
+        yield cloud
+        cloud.assert_clean()
+
+
+def records(cloud):
+    return {name: (content, proxied) for name, _, content, proxied, comment in cloud.flare.picture() if comment == MARK}
+
+
+# --- from nothing, and nothing the second time ----------------------------------------------------------------------------
+
+
+def test_apply_makes_what_the_plan_says(cloud):
+    plan = cloud.json("plan")
+    assert [(s["action"], s["what"], s["name"]) for s in plan["steps"]] == [
+        ("create", "tag", MARK), ("create", "vpc", "shop"), ("create", "firewall", "dynia-shop"),
+        ("create", "droplet", "shop-brave-panda"), ("create", "droplet", "shop-misty-owl"), ("create", "reserved IP", "a new one"),
+        ("create", "record", "api.example.com"), ("create", "record", "www.example.com"),
+        ("create", "record", "brave-panda.example.com"), ("create", "record", "misty-owl.example.com")]
+    assert plan["monthly_usd"] == {"now": 0, "after": 12} and plan["version"] == 1
+    assert not cloud.ocean.droplets and not cloud.flare.picture(), "a plan changes nothing"
+
+    done = cloud.json("apply")
+    assert {s["state"] for s in done["steps"]} == {"done"}
+    picture = cloud.ocean.picture()
+    assert [d[:6] for d in picture["droplets"]] == [
+        ("shop-brave-panda", "active", "s-1vcpu-1gb", "sgp1", (MARK,), "shop"),
+        ("shop-misty-owl", "active", "s-1vcpu-1gb", "sgp1", (MARK,), "shop")]
+    assert picture["reserved"] == [(done["address"], "shop-brave-panda")]
+    assert picture["vpcs"] == [("shop", "sgp1", MARK)] and cloud.ocean.vpcs.popitem()[1]["ip_range"] == "10.108.0.0/20"
+    nodes = {node["name"]: node for node in done["nodes"]}
+    assert records(cloud) == {
+        "api.example.com": (done["address"], True), "www.example.com": (done["address"], True),
+        "brave-panda.example.com": (nodes["brave-panda"]["public_address"], False),
+        "misty-owl.example.com": (nodes["misty-owl"]["public_address"], False)}
+    assert nodes["misty-owl"]["address"].startswith("10.108.")
+
+
+def test_a_second_apply_does_nothing(cloud):
+    assert cloud.run("plan", "--exit-code", check=False).returncode == TO_DO
+    cloud.run("apply")
+    before = cloud.picture()
+    assert "nothing to do" in cloud.run("plan", "--exit-code").stdout
+    calls = len(cloud.ocean.calls)
+    cloud.run("apply")
+    assert cloud.picture() == before
+    assert {call.method for call in cloud.ocean.calls[calls:]} == {"GET"}
+
+
+def test_droplets_get_the_user_data_keys_and_network(cloud):
+    cloud.run("apply")
+    for droplet in cloud.ocean.droplets.values():
+        node = droplet["name"].removeprefix("shop-")
+        assert droplet["_user_data"] == cloud.run("user-data", "--node", node).stdout
+        assert droplet["_ssh_keys"] == [key["id"] for key in cloud.ocean.keys.values()]
+        assert droplet["features"] == ["monitoring"]
+
+
+def test_the_cloud_firewall_has_the_rules_of_the_file(cloud):
+    cloud.run("apply")
+    firewall = next(iter(cloud.ocean.firewalls.values()))
+    opened = {(r["protocol"], r["ports"]): r["sources"] for r in firewall["inbound_rules"]}
+    anywhere, own = {"addresses": ["0.0.0.0/0", "::/0"]}, {"tags": [MARK]}
+    assert opened == {("tcp", "80"): anywhere, ("tcp", "443"): anywhere, ("tcp", "22"): {"addresses": ["198.51.100.0/24"]},
+                      ("tcp", "0"): own, ("udp", "0"): own, ("icmp", "0"): own}
+    assert firewall["tags"] == [MARK]
+    firewall["inbound_rules"].append({"protocol": "tcp", "ports": "3306", "sources": anywhere})
+    assert "change firewall" in cloud.run("plan").stdout
+    cloud.run("apply")
+    assert len(firewall["inbound_rules"]) == 6
+
+
+def test_no_cloud_firewall_where_vrrp_is_needed(cloud):
+    file = cloud.folder / "clusters/shop/cluster.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("    cloud_firewall: always\n", ""), encoding="utf-8")
+    assert "would drop VRRP" in cloud.run("plan").stdout
+    cloud.run("apply")
+    assert not cloud.ocean.firewalls
+
+
+def test_several_pages():
+    """More droplets than a page has, more records than a page has, and a key on the last page."""
+    with Cloud(nodes=("a", "b")) as cloud:
+        for i in range(450):
+            cloud.ocean.firewalls[str(i)] = {"id": str(i), "name": f"other-{i}", "inbound_rules": [], "outbound_rules": [], "tags": []}
+        for i in range(210):
+            cloud.ocean.add_key(f"key-{i}", fingerprint=f"aa:{i}")
+        cloud.ocean.keys[99] = cloud.ocean.keys.pop(next(iter(cloud.ocean.keys)))
+        for i in range(2300):
+            cloud.flare.add("A", f"h{i}.example.com", "192.0.2.1")
+        cloud.run("apply")
+        assert "nothing to do" in cloud.run("plan").stdout
+        assert len(records(cloud)) == 4 and len(cloud.flare.picture()) == 2304
+        pages = [c for c in cloud.ocean.calls if c.path == "/v2/firewalls" and c.query.get("page") == "3"]
+        assert pages, "the third page was read"
+        cloud.assert_clean()
+
+
+# --- what changes -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_goes_is_asked_for_and_drained(cloud):
+    cloud.run("apply")
+    cloud.write(("misty-owl",))
+    before = cloud.picture()
+    refused = cloud.run("apply", check=False)
+    assert refused.returncode == USAGE and "--yes" in refused.stderr and cloud.picture() == before
+    since = len(cloud.ocean.calls)
+    cloud.run("apply", "--yes")
+    picture = cloud.ocean.picture()
+    assert [d[0] for d in picture["droplets"]] == ["shop-misty-owl"]
+    assert picture["reserved"][0][1] == "shop-misty-owl", "the address went to one that stays"
+    assert "brave-panda.example.com" not in records(cloud)
+    changes = [f"{c.method} {c.path}" for c in cloud.ocean.calls[since:] if c.method != "GET"]
+    assert re.match(r"POST /v2/reserved_ips/.*/actions", changes[0]) and changes[-1].startswith("DELETE /v2/droplets/")
+
+
+def test_draining_takes_its_time(cloud):
+    cloud.run("apply")
+    cloud.write(("misty-owl",))
+    plan = cloud.json("plan", "--drain", "2s")
+    assert [s["what"] for s in plan["steps"]] == ["reserved IP", "record", "drain", "droplet"]
+    began = time.monotonic()
+    cloud.run("apply", "--yes", "--drain", "2s")
+    assert time.monotonic() - began >= 2
+
+
+def test_replace_takes_another_droplet(cloud):
+    first = cloud.json("apply")
+    done = cloud.json("apply", "--yes", "--replace", "brave-panda")
+    old, new = ({n["name"]: n for n in report["nodes"]} for report in (first, done))
+    assert old["brave-panda"]["droplet_id"] != new["brave-panda"]["droplet_id"]
+    assert old["misty-owl"] == new["misty-owl"] and len(cloud.ocean.droplets) == 2
+    assert records(cloud)["brave-panda.example.com"][0] == new["brave-panda"]["public_address"]
+    assert cloud.ocean.picture()["reserved"][0][1] == "shop-misty-owl", "the address left before its droplet did"
+
+
+def test_a_droplet_that_is_gone_is_made_again(cloud):
+    cloud.run("apply")
+    lost = next(d for d in cloud.ocean.droplets.values() if d["name"] == "shop-misty-owl")
+    cloud.ocean.delete_droplet(None, str(lost["id"]))
+    assert "create droplet     shop-misty-owl" in cloud.run("plan").stdout
+    done = cloud.json("apply")
+    nodes = {n["name"]: n for n in done["nodes"]}
+    assert records(cloud)["misty-owl.example.com"][0] == nodes["misty-owl"]["public_address"]
+
+
+def test_destroy_takes_only_what_is_the_clusters(cloud):
+    other = cloud.ocean.add_vpc("other", "sgp1")
+    cloud.ocean.create_droplet(type("Call", (), {"body": {"name": "shop-brave-panda", "region": "sgp1", "size": "s-1vcpu-1gb",
+                                                          "image": "debian-12-x64", "vpc_uuid": other["id"], "tags": ["web"]}}))
+    cloud.flare.add("A", "mail.example.com", "192.0.2.7", comment="mine")
+    next(iter(cloud.ocean.droplets.values()))["_ready"] = 0
+    before = cloud.picture()
+    cloud.run("apply")
+    assert len(cloud.ocean.droplets) == 3
+    refused = cloud.run("destroy", check=False)
+    assert refused.returncode == USAGE and len(cloud.ocean.droplets) == 3
+    cloud.run("destroy", "--yes", "--release-address")
+    after = cloud.picture()
+    after["tags"] = before["tags"] = None
+    assert after == before
+
+
+def test_destroy_keeps_the_address_unless_told(cloud):
+    cloud.run("apply")
+    assert "--release-address" in cloud.run("destroy", "--yes").stdout
+    assert len(cloud.ocean.reserved) == 1
+    idle = cloud.run("plan", check=False)
+    assert idle.returncode == 1 and "write its address to vip.address" in idle.stderr
+    address = next(iter(cloud.ocean.reserved))
+    cloud.write(("brave-panda",), vip=VIP.replace("{move", "{address: %s, move" % address))
+    cloud.run("apply")
+    assert cloud.ocean.picture()["reserved"] == [(address, "shop-brave-panda")]
+
+
+def test_a_network_that_was_there_is_used_and_stays(cloud):
+    cloud.ocean.add_vpc("shop", "sgp1", "10.108.0.0/20", description="ours since 2019")
+    cloud.run("apply")
+    cloud.run("destroy", "--yes", "--release-address")
+    assert [v["name"] for v in cloud.ocean.vpcs.values()] == ["shop"]
+
+
+# --- records ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_record_of_somebody_else_is_named_and_left(cloud):
+    cloud.flare.add("CNAME", "api.example.com", "elsewhere.example.net", comment="marketing")
+    cloud.flare.add("A", "www.example.com", "192.0.2.9", comment="dynia-cluster:blog")
+    before = cloud.picture()
+    for verb in ("plan", "apply"):
+        done = cloud.run(verb, check=False)
+        assert done.returncode == 1
+        for word in ("api.example.com CNAME elsewhere.example.net", "www.example.com A 192.0.2.9 (of cluster 'blog')"):
+            assert word in done.stderr
+    assert cloud.picture() == before, "a conflict stops it before anything is made"
+
+
+def test_records_beside_ours_stay(cloud):
+    for kind, name, content in (("TXT", "api.example.com", "v=1"), ("MX", "example.com", "mail.example.com"), ("A", "mail.example.com", "192.0.2.5")):
+        cloud.flare.add(kind, name, content)
+    cloud.run("apply")
+    cloud.run("destroy", "--yes", "--release-address")
+    assert [r[:3] for r in cloud.flare.picture()] == [("api.example.com", "TXT", "v=1"), ("example.com", "MX", "mail.example.com"),
+                                                      ("mail.example.com", "A", "192.0.2.5")]
+
+
+def test_a_record_that_says_it_already_is_left_to_whom_it_belongs():
+    with Cloud(vip=VIP.replace("{move", "{address: 203.0.113.77, move")) as cloud:
+        cloud.ocean.add_reserved("sgp1", "203.0.113.77")
+        cloud.flare.add("A", "api.example.com", "203.0.113.77", comment="mine", proxied=True)
+        cloud.run("apply")
+        assert ("api.example.com", "A", "203.0.113.77", True, "mine") in cloud.flare.picture()
+        assert "nothing to do" in cloud.run("plan").stdout
+        cloud.assert_clean()
+
+
+def test_more_records_than_a_batch_has():
+    hosts = tuple(f"h{i}" for i in range(450))
+    with Cloud(hosts=hosts) as cloud:
+        cloud.run("apply")
+        assert len(records(cloud)) == 452
+        batches = [c for c in cloud.flare.calls if c.path.endswith("/batch")]
+        assert len(batches) == 3
+        cloud.write(("brave-panda", "misty-owl"), hosts=hosts[:225])
+        cloud.run("apply")
+        assert len(records(cloud)) == 227
+        cloud.assert_clean()
+
+
+def test_without_an_address_that_moves_hosts_lead_to_the_nodes():
+    with Cloud(vip="") as cloud:
+        done = cloud.json("apply")
+        ours = sorted(r[2] for r in cloud.flare.picture() if r[0] == "api.example.com")
+        assert ours == sorted(n["public_address"] for n in done["nodes"])
+        assert not cloud.ocean.reserved
+        cloud.assert_clean()
+
+
+# --- errors say what to do ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change,words", [
+    ({"DIGITALOCEAN_TOKEN": ""}, ["DIGITALOCEAN_TOKEN is not set"]),
+    ({"CLOUDFLARE_API_TOKEN": ""}, ["CLOUDFLARE_API_TOKEN is not set", "DNS:Edit"]),
+    ({"DIGITALOCEAN_API_URL": "http://api.digitalocean.com"}, ["DIGITALOCEAN_API_URL", "https://"]),
+    ({"DIGITALOCEAN_API_URL": "https://user@evil.example"}, ["DIGITALOCEAN_API_URL"]),
+    ({"DYNIA_API_TIMEOUT": "soon"}, ["DYNIA_API_TIMEOUT", "'soon'"]),
+    ({"DIGITALOCEAN_TOKEN": "two words"}, ["no space"]),
+])
+def test_the_environment_is_checked(cloud, change, words):
+    done = cloud.run("plan", check=False, env=change)
+    assert done.returncode == USAGE and not cloud.ocean.calls
+    for word in words:
+        assert word in done.stderr
+    assert "two words" not in done.stderr
+
+
+@pytest.mark.parametrize("name,variable", [("ocean", "DIGITALOCEAN_TOKEN"), ("flare", "CLOUDFLARE_API_TOKEN")])
+def test_a_wrong_token_is_named_and_not_shown(cloud, name, variable):
+    done = cloud.run("plan", check=False, env={variable: "hunter2-hunter2"})
+    assert done.returncode == 1 and variable in done.stderr and "hunter2" not in done.stdout + done.stderr
+    assert len(getattr(cloud, name).calls) == 1, "it is not tried again"
+
+
+def edit(cloud, old, new):
+    file = cloud.folder / "clusters/shop/cluster.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("old,new,words", [
+    ("region: sgp1", "region: sgp1\n    size: s-1vcpu-2bg", ["brave-panda", "s-1vcpu-2bg", "did you mean 's-1vcpu-1gb'"]),
+    ("region: sgp1", "region: nyc9", ["no size", "nyc9"]),
+    ("[ops-laptop]", "[ops-laptop, ci]", ["no key 'ci'", "it has: ops-laptop"]),
+    ("zone: example.com, proxied", "zone: com, proxied", ["no zone 'com'"]),
+    ("    agent: {repository: https://git.example.com/infra.git}\n", "", ["provider.digitalocean.agent"]),
+    ("{move", "{address: 203.0.113.9, move", ["203.0.113.9 is no reserved IP"]),
+])
+def test_what_the_api_does_not_have_is_an_error_before_anything_is_made(cloud, old, new, words):
+    edit(cloud, old, new)
+    done = cloud.run("apply", check=False)
+    assert done.returncode == 1
+    for word in words:
+        assert word in done.stderr
+    assert {c.method for double in cloud.doubles for c in double.calls} <= {"GET"}
+
+
+def test_an_address_that_somebody_else_uses_is_not_taken():
+    with Cloud(vip=VIP.replace("{move", "{address: 203.0.113.77, move")) as cloud:
+        vpc = cloud.ocean.add_vpc("other", "sgp1")
+        call = type("Call", (), {"body": {"name": "foreign", "region": "sgp1", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "vpc_uuid": vpc["id"]}})
+        droplet = cloud.ocean.create_droplet(call)[1]["droplet"]
+        cloud.ocean.add_reserved("sgp1", "203.0.113.77", droplet["id"])
+        done = cloud.run("apply", check=False)
+        assert done.returncode == 1 and "'foreign'" in done.stderr
+        assert cloud.ocean.picture()["reserved"] == [("203.0.113.77", "foreign")]
+
+
+def test_two_droplets_of_one_name_are_named(cloud):
+    cloud.run("apply")
+    twin = {**next(iter(cloud.ocean.droplets.values())), "id": 77}
+    cloud.ocean.droplets[77] = twin
+    done = cloud.run("apply", check=False)
+    assert done.returncode == 1 and "two droplets are named 'shop-brave-panda'" in done.stderr and "77" in done.stderr
+
+
+def test_a_droplet_that_cannot_be_made_is_told_and_the_others_are_there(cloud):
+    cloud.ocean.errored_droplets.add("shop-brave-panda")
+    done = cloud.run("apply", check=False)
+    assert done.returncode == 1 and "--replace brave-panda" in done.stderr
+    assert {d[0]: d[1] for d in cloud.ocean.picture()["droplets"]} == {"shop-brave-panda": "new", "shop-misty-owl": "active"}
+    cloud.ocean.errored_droplets.clear()
+    cloud.run("apply", "--yes", "--replace", "brave-panda")
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_a_limit_that_holds_for_long_is_an_error_that_says_until_when(cloud):
+    cloud.ocean.faults[1] = Fault("429", reset=1800)
+    done = cloud.run("plan", check=False)
+    assert done.returncode == 1 and re.search(r"run it again after \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", done.stderr)
+    assert len(cloud.ocean.calls) == 1
+
+
+def test_a_short_limit_is_waited_for(cloud):
+    cloud.ocean.faults[1] = Fault("429", retry_after=1)
+    began = time.monotonic()
+    cloud.run("plan")
+    assert time.monotonic() - began >= 1
+
+
+def test_an_api_that_stays_down_is_given_up(cloud):
+    cloud.ocean.faults = {n: Fault("500") for n in range(1, 100)}
+    done = cloud.run("plan", check=False)
+    assert done.returncode == 1 and "tried 6 times" in done.stderr and "trouble on its side" in done.stderr
+
+
+def test_usage():
+    for argv in (["bootstrap"], ["bootstrap", "create"], ["bootstrap", "plan", "--drain", "soon"], ["bootstrap", "user-data", EXAMPLES],
+                 ["bootstrap", "plan", "--cluster", "nowhere", EXAMPLES], ["bootstrap", "plan", EXAMPLES],
+                 ["bootstrap", "plan", "--cluster", "demo", EXAMPLES]):
+        assert dynia(*argv, check=False).returncode == USAGE, argv
+
+
+# --- on a terminal --------------------------------------------------------------------------------------------------------------
+
+
+def on_a_terminal(argv, env, typed=""):
+    """What a person sees, and the exit status."""
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(argv, env={**env, "TERM": "xterm"}, stdin=secondary, stdout=secondary, stderr=secondary)
+    os.close(secondary)
+    os.write(primary, typed.encode())
+    seen = b""
+    while True:
+        try:
+            part = os.read(primary, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(primary)
+    return process.wait(60), seen.decode()
+
+
+def test_progress_on_a_terminal(cloud):
+    status, seen = on_a_terminal(cloud.argv("apply"), cloud.env)
+    assert status == 0
+    assert "\033[" in seen and re.search(r"create droplet +shop-misty-owl +[\d.]+ s  (done|198)", seen) and "10 of 10 steps done" in seen
+
+
+def test_no_escape_codes_elsewhere(cloud):
+    done = cloud.run("apply")
+    assert "\033" not in done.stdout + done.stderr
+    assert re.search(r"create droplet shop-misty-owl: done, [\d.]+ s", done.stderr)
+
+
+@pytest.mark.parametrize("typed,status", [("yes\n", 0), ("no\n", 1)])
+def test_a_person_is_asked(cloud, typed, status):
+    cloud.run("apply")
+    cloud.write(("misty-owl",))
+    got, seen = on_a_terminal(cloud.argv("apply"), cloud.env, typed)
+    assert got == status and "- delete droplet     shop-brave-panda" in seen
+    assert len(cloud.ocean.droplets) == (1 if status == 0 else 2)
+
+
+# --- user-data ----------------------------------------------------------------------------------------------------------------------
+
+
+def user_data(node="brave-panda", cluster="shop"):
+    return dynia("bootstrap", "user-data", "--cluster", cluster, "--node", node, EXAMPLES).stdout
+
+
+def test_user_data_is_the_one_in_cloud_init():
+    golden = SOURCE / "cloud-init/user-data.yaml"
+    if os.environ.get("GOLDEN"):
+        golden.write_text(user_data(), encoding="utf-8")
+    assert golden.read_text(encoding="utf-8") == user_data()
+
+
+@pytest.mark.parametrize("source", [False, True], ids=["url", "apt"])
+def test_cloud_init_takes_the_user_data(tmp_path, cloud, source):
+    if source:
+        edit(cloud, "package: {url: https://downloads.example.com/dynia_0.1.0_amd64.deb, sha256: "
+             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}",
+             "package:\n      source: deb https://apt.example.com stable main\n      key: |\n"
+             "        -----BEGIN PGP PUBLIC KEY BLOCK-----\n\n        mDMEAA==\n        -----END PGP PUBLIC KEY BLOCK-----\n")
+    text = cloud.run("user-data", "--node", "brave-panda").stdout
+    file = tmp_path / "user-data"
+    file.write_text(text, encoding="utf-8")
+    said = run("cloud-init", "schema", "--config-file", file)
+    assert "Valid" in said.stdout
+    file.write_text(text.replace("write_files:", "write_files: scalar\nx:"), encoding="utf-8")
+    assert run("cloud-init", "schema", "--config-file", file, check=False).returncode != 0, "the checker checks"
+    assert len(text.encode()) < 65536 and text.startswith("#cloud-config\n")
+    files = {f["path"]: f for f in yaml.safe_load(text)["write_files"]}
+    agent = yaml.safe_load(files["/etc/dynia/agent.yaml"]["content"])
+    assert agent == {"version": 1, "repository": ["https://git.example.com/infra.git"], "branch": "main", "cluster": "shop", "node": "brave-panda"}
+    script = tmp_path / "script"
+    script.write_text(files["/usr/local/sbin/dynia-first-boot"]["content"], encoding="utf-8")
+    run("sh", "-n", script)
+    run("shellcheck", script)
+
+
+def test_user_data_names_credentials_and_holds_none(cloud):
+    edit(cloud, "agent: {repository: https://git.example.com/infra.git}",
+         "agent: {repository: https://git.example.com/infra.git, credentials: {username: x-access-token, password_file: /etc/dynia/token}}")
+    text = cloud.run("user-data", "--node", "misty-owl").stdout
+    assert "/etc/dynia/token" in text
+    for secret in (cloud.ocean.token, cloud.flare.token):
+        assert secret not in text
+
+
+def test_the_package_key_is_checked(cloud):
+    edit(cloud, "sha256: 9f86d", "sha256: 0f86")
+    assert cloud.run("plan", check=False).returncode == INVALID
+
+
+# --- names ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_proposed_for_nodes_to_add(cloud):
+    said = cloud.run("plan", "--add", "3").stdout
+    names = re.findall(r"^  ([a-z]+-[a-z]+): \{\}$", said, re.M)
+    assert len(set(names)) == 3 and said == cloud.run("plan", "--add", "3").stdout
+    cloud.write(("brave-panda", "misty-owl", names[0]))
+    assert re.findall(r"^  ([a-z]+-[a-z]+): \{\}$", cloud.run("plan", "--add", "2").stdout, re.M) == names[1:]
+
+
+def test_init_proposes_a_name_of_two_words(tmp_path):
+    names = set()
+    for cluster in ("one", "two", "three"):
+        dynia("init", tmp_path / cluster, "--cluster", cluster)
+        text = (tmp_path / cluster / "clusters" / cluster / "cluster.yaml").read_text(encoding="utf-8")
+        names.update(re.findall(r"^  ([a-z]+-[a-z]+): \{\}$", text, re.M))
+        assert dynia("validate", tmp_path / cluster).returncode == 0
+    assert len(names) == 3
+
+
+# --- a hundred nodes -------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_nodes():
+    """Within the rate limits that the doubles keep: 250 a minute and 5,000 an hour, 1,200 in five minutes."""
+    nodes = [f"n{i}" for i in range(100)]
+    with Cloud(nodes=nodes, hosts=[f"h{i}" for i in range(50)]) as cloud:
+        began = time.monotonic()
+        plan = cloud.json("plan")
+        planned = time.monotonic()
+        done = cloud.json("apply", timeout=300)
+        applied = time.monotonic()
+        assert {s["state"] for s in done["steps"]} == {"done"} and len(cloud.ocean.droplets) == 100
+        assert "nothing to do" in cloud.run("plan").stdout
+        refused = [c for double in cloud.doubles for c in double.calls if c.status == 429]
+        print(json.dumps({"plan": {"calls": plan["calls"], "seconds": round(planned - began, 2)},
+                          "apply": {"calls": done["calls"], "seconds": round(applied - planned, 2)}}))
+        assert not refused and done["calls"]["digitalocean"] < 250
+        cloud.assert_clean()

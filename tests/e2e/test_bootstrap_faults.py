@@ -1,0 +1,119 @@
+"""dynia bootstrap cut off at each call in turn, and each call answered with 429, 500, nothing in time and a lost answer in turn:
+run again, the end is the same, nothing is there twice and nothing is left over."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+
+import pytest
+
+from cloud import Cloud, Fault
+
+WORKERS = 6
+ALL = ("429", "500", "timeout", "lost", "slow", "hold", "held")
+SOME = ("500", "lost", "hold", "held")
+
+
+def nothing(_cloud):
+    """From nothing to two nodes."""
+    return "apply", ()
+
+
+def change(cloud):
+    """A node goes, another comes; a host goes, another comes; the firewall has other rules."""
+    cloud.run("apply")
+    cloud.write(("misty-owl", "witty-wren"), hosts=("api", "shop"))
+    text = cloud.folder / "clusters/shop/cluster.yaml"
+    text.write_text(text.read_text(encoding="utf-8").replace("198.51.100.0/24", "192.0.2.0/24"), encoding="utf-8")
+    return "apply", ("--yes",)
+
+
+def replace(cloud):
+    """The node that has the address gets another droplet."""
+    cloud.run("apply")
+    return "apply", ("--yes", "--replace", "brave-panda")
+
+
+def destroy(cloud):
+    """All of it goes."""
+    cloud.run("apply")
+    return "destroy", ("--yes", "--release-address")
+
+
+SCENARIOS = (nothing, change, replace, destroy)
+
+
+def undisturbed(scenario):
+    """How many calls each API gets, from which one on, and what is there in the end."""
+    with Cloud() as cloud:
+        verb, options = scenario(cloud)
+        before = [len(double.calls) for double in cloud.doubles]
+        cloud.run(verb, *options)
+        cloud.assert_clean()
+        return [(b + 1, len(d.calls)) for b, d in zip(before, cloud.doubles)], comparable(cloud, scenario)
+
+
+def comparable(cloud, scenario):
+    """Addresses of droplets are given out in the order in which they come up: only whose they are counts. A --replace that was killed
+    before it began is not made up for by a run without it: either node may have the reserved IP."""
+    picture = cloud.picture()
+    if scenario is replace:
+        picture["reserved"] = [(address, whose is not None) for address, whose in picture["reserved"]]
+    whose = {a["ip_address"]: d["name"] for d in cloud.ocean.droplets.values() for a in d["networks"]["v4"]}
+    picture["records"] = [(name, kind, whose.get(content, content), *more) for name, kind, content, *more in picture["records"]]
+    return picture
+
+
+def disturbed(scenario, which, number, kind, want):
+    """One run with a fault at one call, then another without; a text where something is not as it should be."""
+    with Cloud() as cloud:
+        verb, options = scenario(cloud)
+        double = cloud.doubles[which]
+        killed = kind in ("hold", "held")
+        process = []
+        fault = Fault(kind, retry_after=0 if kind == "429" else None,
+                      on_hold=lambda: os.kill(process[0].pid, signal.SIGKILL) if killed else None)
+        double.faults[number] = fault
+        process.append(subprocess.Popen(cloud.argv(verb, *options), env={**cloud.env, "DYNIA_API_TIMEOUT": "500ms"}, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        said, _ = process[0].communicate(timeout=120)
+        if len(double.calls) < number:
+            return None  # one look less at what was already there: the call was never made
+        where = f"{kind} at call {number} of {type(double).__name__} ({double.calls[number - 1].method} {double.calls[number - 1].path})"
+        if process[0].returncode != (-signal.SIGKILL if killed else 0):
+            return f"{where}: {process[0].returncode}: {said}"
+        # --replace asks for another droplet each time: what was begun is ended without it.
+        again = ("--yes",) if scenario is replace else options
+        done = cloud.run(verb, *again, check=False)
+        if done.returncode:
+            return f"{where}: the next run: {done.returncode}: {done.stdout}{done.stderr}"
+        if cloud.ocean.violations or cloud.flare.violations:
+            return f"{where}: {cloud.ocean.violations} {cloud.flare.violations}"
+        if comparable(cloud, scenario) != want:
+            return f"{where}: another end:\n{comparable(cloud)}\ninstead of\n{want}"
+        return None
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
+def test_every_call_may_fail(scenario):
+    spans, want = undisturbed(scenario)
+    cases = [(which, number, kind) for which, (first, last) in enumerate(spans) for number in range(first, last + 1)
+             for kind in (ALL if scenario is nothing else SOME)]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        wrong = [text for text in pool.map(lambda case: disturbed(scenario, *case, want), cases) if text]
+    print(f"{scenario.__name__}: {len(cases)} runs with a fault")
+    assert not wrong, "\n".join(wrong[:5])
+
+
+def test_every_call_fails_once():
+    """All of them in one run: each fails at its first try."""
+    with Cloud() as cloud:
+        for double in cloud.doubles:
+            double.faults = {n: Fault(("500", "lost", "429")[n % 3], retry_after=0) for n in range(1, 100, 2)}
+        cloud.run("apply")
+        got = comparable(cloud, nothing)
+        for double in cloud.doubles:
+            double.faults = {}
+        assert "nothing to do" in cloud.run("plan").stdout
+    assert got == undisturbed(nothing)[1]
