@@ -19,6 +19,61 @@
 /* Where something in the path is renamed at the same time, the kernel may ask to try again. */
 #define OPEN_TRIES 32
 
+static bool is_machine_root(int dirfd)
+{
+	struct stat st, root;
+
+	return dirfd != AT_FDCWD && fstat(dirfd, &st) == 0 && stat("/", &root) == 0 &&
+	       st.st_dev == root.st_dev && st.st_ino == root.st_ino;
+}
+
+/* Folder by folder, no link followed, nothing above dirfd. */
+static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
+{
+	AUTO_FREE char *words = xstrdup(path);
+	AUTO_CLOSE int folder = -1;
+	char *rest, *word = strtok_r(words, "/", &rest), *next;
+
+	if (!path[0]) {
+		errno = ENOENT;
+		return -1;
+	}
+	for (; word; word = next) {
+		int fd;
+
+		next = strtok_r(NULL, "/", &rest);
+		if (strcmp(word, "..") == 0) {
+			errno = EXDEV;
+			return -1;
+		}
+		fd = openat(folder >= 0 ? folder : dirfd, word,
+			    (next ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC, mode);
+		if (fd < 0 || !next)
+			return fd;
+		cleanup_close(&folder);
+		folder = fd;
+	}
+	return openat(dirfd, ".", flags | O_CLOEXEC, mode);
+}
+
+/*
+ * For where openat2(2) is not to be had: a kernel before 5.6, or a service with RestrictSUIDSGID=,
+ * whose filter cannot see its arguments. Below the machine's own root everything may be followed;
+ * below another folder this is stricter than the call, and follows no link at all.
+ */
+static int open_without_openat2(int dirfd, const char *path, int flags, mode_t mode,
+				unsigned resolve)
+{
+	if (resolve != RESOLVE_IN_ROOT && path[0] == '/') {
+		errno = EXDEV;
+		return -1;
+	}
+	if (resolve != RESOLVE_IN_ROOT || !is_machine_root(dirfd))
+		return open_by_steps(dirfd, path, flags, mode);
+	path += strspn(path, "/");
+	return openat(dirfd, path[0] ? path : ".", flags | O_CLOEXEC, mode);
+}
+
 /* Sets errno; `resolve` as in openat2(2). */
 static int open_resolved(int dirfd, const char *path, int flags, mode_t mode, unsigned resolve)
 {
@@ -34,6 +89,8 @@ static int open_resolved(int dirfd, const char *path, int flags, mode_t mode, un
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 	}
+	if (fd < 0 && errno == ENOSYS)
+		return open_without_openat2(dirfd, path, flags, mode, resolve);
 	return (int)fd;
 }
 

@@ -13,6 +13,8 @@ import harness
 import pytest
 from harness import SOURCE, dynia
 
+pytestmark = pytest.mark.heavy  # other programs' behaviour
+
 SCRIPTS = SOURCE / "packaging" / "completion"
 PROMPT = "ready>"
 SECONDS = 60

@@ -1,9 +1,13 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -489,8 +493,79 @@ static void test_large_batch_needs_few_descriptors(void **state)
 	assert_content(dir.fd, "d0/f0", "d0/f0");
 }
 
+/* --- without openat2(2) --------------------------------------------------------------- */
+
+/* As systemd's RestrictSUIDSGID= does it. There is no way back. */
+static int refuse_openat2(void **state)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = ARRAY_SIZE(filter), .filter = filter};
+
+	(void)state;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void test_no_link_is_followed_below_a_folder(void **state)
+{
+	SCRATCH(dir);
+	struct err err = {0};
+
+	(void)state;
+	put(dir.fd, "/a//b/f", "x");
+	assert_content(dir.fd, "a/b/f", "x");
+	assert_true(is_there(dir.fd, "."));
+	assert_true(is_there(dir.fd, "/"));
+	assert_int_equal(file_stat_in(dir.fd, "", NULL, &err), 0);
+	assert_int_equal(symlinkat("a", dir.fd, "link"), 0);
+	assert_int_equal(symlinkat("f", dir.fd, "a/b/last"), 0);
+	assert_int_equal(file_open_in(dir.fd, "link/b/f", O_RDONLY, 0, &err), -1);
+	assert_int_equal(file_open_in(dir.fd, "a/b/last", O_RDONLY, 0, &err), -1);
+	assert_int_equal(file_open_in(dir.fd, "a/../a/b/f", O_RDONLY, 0, &err), -1);
+	assert_int_equal(file_open_in(dir.fd, "a/b/f/g", O_RDONLY, 0, &err), -1);
+	assert_int_equal(file_replace_in(dir.fd, "link/b/f", "y", 1, 0644, &err), -1);
+	assert_content(dir.fd, "a/b/f", "x");
+}
+
+static void test_links_are_followed_below_the_machines_root(void **state)
+{
+	SCRATCH(dir);
+	AUTO_CLOSE int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FREE char *through = xasprintf("%s/link/f", dir.path);
+	AUTO_FREE char *around = xasprintf("%s/../..%s/a/f", dir.path, dir.path);
+
+	(void)state;
+	put(dir.fd, "a/f", "x");
+	assert_int_equal(symlinkat("a", dir.fd, "link"), 0);
+	assert_content(root, through, "x");
+	put(root, through, "y");
+	assert_content(dir.fd, "a/f", "y");
+	assert_content(root, around + 1, "y");
+	assert_true(is_there(root, "/"));
+}
+
 int main(void)
 {
+	const struct CMUnitTest without[] = {
+		cmocka_unit_test(test_no_link_is_followed_below_a_folder),
+		cmocka_unit_test(test_links_are_followed_below_the_machines_root),
+		cmocka_unit_test(test_mode_is_exact),
+		cmocka_unit_test(test_replace_takes_over_leftovers),
+		cmocka_unit_test(test_replace_fails),
+		cmocka_unit_test(test_beneath_refuses_symlinks),
+		cmocka_unit_test(test_open_creates),
+		cmocka_unit_test(test_read_only_regular_files),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_remove_tree),
+		cmocka_unit_test(test_prune),
+		cmocka_unit_test(test_batch),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_replace_and_read),
 		cmocka_unit_test(test_mode_is_exact),
@@ -515,5 +590,7 @@ int main(void)
 		cmocka_unit_test(test_large_batch_needs_few_descriptors),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	return failed + cmocka_run_group_tests(without, refuse_openat2, NULL);
 }
