@@ -358,7 +358,8 @@ int agent_run(struct agent *agent, struct err *err)
 		log_outcome(agent, failed, &failure);
 		if (outcome.changed)
 			malloc_trim(0);
-		unsynced = outcome.unsynced ? unsynced + 1 : 0;
+		if (!outcome.on_trial)
+			unsynced = outcome.unsynced ? unsynced + 1 : 0;
 		go_on = wait_for_pass(agent, signals,
 				      outcome.on_trial ? TRIAL_WAIT_MS
 						       : next_wait_ms(agent, unsynced),

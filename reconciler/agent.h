@@ -48,8 +48,10 @@ struct agent {
 	struct services *services;
 	struct probe *probes; /* one for each of state.watch.services */
 	/* monotonic, for the wall clock may jump */
-	int64_t changed_ms;     /* when the node changed last */
-	int64_t trial_until_ms; /* 0: not known to this agent yet */
+	int64_t changed_ms;      /* when the node changed last */
+	int64_t trial_until_ms;  /* 0: not known to this agent yet */
+	int64_t sync_again_ms;   /* during a trial: not before */
+	struct err sync_failure; /* of the last time that a repository was asked */
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;

@@ -288,7 +288,7 @@ static bool is_leftover(const char *name)
 	return len > suffix && strcmp(name + len - suffix, FILE_TMP_SUFFIX) == 0;
 }
 
-static int prune_generations(const struct root *root, int64_t newest, struct err *err)
+static int prune_generations(const struct root *root, int64_t newest, int64_t good, struct err *err)
 {
 	AUTO_CLOSE int fd =
 		file_open_in(root->fd, PATH_GENERATIONS, O_RDONLY | O_DIRECTORY, 0, err);
@@ -305,8 +305,8 @@ static int prune_generations(const struct root *root, int64_t newest, struct err
 		char *end;
 		int64_t n = strtoll(entry->d_name, &end, 10);
 
-		if (is_leftover(entry->d_name) ||
-		    (n > 0 && n <= newest - GENERATIONS_KEEP && strcmp(end, ".json") == 0))
+		if (is_leftover(entry->d_name) || (n > 0 && n <= newest - GENERATIONS_KEEP &&
+						   n != good && strcmp(end, ".json") == 0))
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	closedir(dir);
@@ -314,7 +314,7 @@ static int prune_generations(const struct root *root, int64_t newest, struct err
 }
 
 int generation_record(const struct root *root, int64_t generation, const char *revision,
-		      int64_t at_s, const struct plan *plan, struct err *err)
+		      int64_t at_s, const struct plan *plan, int64_t good, struct err *err)
 {
 	json_t *object = generation_to_json(generation, revision, at_s, plan);
 	char *text = json_dumps(object, JSON_INDENT(1));
@@ -323,5 +323,5 @@ int generation_record(const struct root *root, int64_t generation, const char *r
 
 	free(text);
 	json_decref(object);
-	return failed < 0 ? -1 : prune_generations(root, generation, err);
+	return failed < 0 ? -1 : prune_generations(root, generation, good, err);
 }

@@ -32,9 +32,9 @@ struct apply {
  * were changed already, the journal stays. */
 int apply_plan(const struct apply *apply, struct err *err);
 
-/* Writes generations/N.json and removes all but the newest GENERATIONS_KEEP. */
+/* Writes generations/N.json and removes all but the newest GENERATIONS_KEEP and the last good one. */
 #define GENERATIONS_KEEP 10
 int generation_record(const struct root *root, int64_t generation, const char *revision,
-		      int64_t at_s, const struct plan *plan, struct err *err);
+		      int64_t at_s, const struct plan *plan, int64_t good, struct err *err);
 
 #endif

@@ -255,7 +255,7 @@ static int apply(struct pass *p, struct candidate *c, const struct service_work 
 	if (!new_generation)
 		return 0;
 	return generation_record(&agent->root, agent->index.generation, c->revision, clock_wall_s(),
-				 &c->plan, err);
+				 &c->plan, agent->state.good_generation, err);
 }
 
 /* What is to be done with containers, and from what. */
@@ -417,6 +417,8 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err)
 	const struct state *state = &p->agent->state;
 	struct err fallback = {0};
 
+	if (p->unfinished)
+		log_warn("%s: what it left is looked at, all of it", p->unfinished);
 	if (!p->tip[0])
 		return err_set(err, p->synced.code, "%s", p->synced.msg);
 	if (p->pinned[0])

@@ -104,6 +104,8 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 
 	report_status(agent, &found, now_s, p->pool, &status);
 	notify_status("%s", report_subject(&status, p->pool));
+	if (status.last_good && strcmp(status.last_good, agent->state.revision) == 0)
+		agent->state.good_generation = agent->index.generation;
 	published = publish(p, &status, now_s, err);
 	if (p->dirty && save_state(p, &status, err) < 0)
 		return -1;

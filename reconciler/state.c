@@ -46,10 +46,11 @@ static json_t *trial_to_json(const struct trial *trial)
 
 static json_t *to_json(const struct state *s)
 {
-	json_t *object = json_pack("{si ss ss sO? sb ss sI}", "version", STATE_VERSION, "revision",
-				   s->revision, "key", s->key, "inputs", s->inputs, "needs_peers",
-				   s->needs_peers, "published", s->published, "published_at",
-				   (json_int_t)s->published_at_s);
+	json_t *object = json_pack("{si ss ss sO? sb ss sI sI}", "version", STATE_VERSION,
+				   "revision", s->revision, "key", s->key, "inputs", s->inputs,
+				   "needs_peers", s->needs_peers, "published", s->published,
+				   "published_at", (json_int_t)s->published_at_s, "good_generation",
+				   (json_int_t)s->good_generation);
 
 	if (s->rejected.revision[0])
 		json_object_set_new(object, "rejected",
@@ -124,6 +125,8 @@ static int from_json(const json_t *object, struct state *ret)
 	take_hex(object, "key", ret->key, sizeof(ret->key));
 	take_hex(object, "published", ret->published, sizeof(ret->published));
 	ret->published_at_s = (int64_t)json_integer_value(json_object_get(object, "published_at"));
+	ret->good_generation =
+		(int64_t)json_integer_value(json_object_get(object, "good_generation"));
 	ret->needs_peers = json_is_true(json_object_get(object, "needs_peers"));
 	ret->inputs = json_incref(json_object_get(object, "inputs"));
 	take_rejection(json_object_get(object, "rejected"), ret->pool, &ret->rejected);

@@ -40,7 +40,8 @@ struct state {
 	char revision[GIT_OID_HEX]; /* applied; "" before the first */
 	char key[SHA256_HEX_SIZE];  /* of that revision with the inputs that it was rendered from */
 	json_t *inputs;
-	bool needs_peers; /* some node's address comes from its status ref */
+	bool needs_peers;        /* some node's address comes from its status ref */
+	int64_t good_generation; /* the last that was seen to be healthy; 0: none */
 	struct rejection rejected;
 	struct trial trial;
 	bool has_watch;

@@ -1,6 +1,7 @@
 /* The first and the last step of a pass: what the server has, and this node's status to it. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "gitsync/status_ref.h"
 #include "reconciler/steps.h"
@@ -221,6 +222,28 @@ static bool sync_in_order(struct pass *p)
 	return true;
 }
 
+/* While a new revision is on trial it is looked at every second: a remote that does not answer must not
+ * keep the node from going back in time, so it is asked as often as ever. */
+static bool is_waiting(struct pass *p)
+{
+	const struct agent *agent = p->agent;
+
+	if (!agent->state.trial.revision[0] || !agent->sync_failure.code ||
+	    clock_ms() >= agent->sync_again_ms)
+		return false;
+	p->synced = agent->sync_failure;
+	return true;
+}
+
+static void remember_failure(struct pass *p)
+{
+	struct agent *agent = p->agent;
+
+	if (p->synced.code && clock_ms() >= agent->sync_again_ms)
+		agent->sync_again_ms = clock_ms() + agent->config->interval_ms;
+	agent->sync_failure = p->synced;
+}
+
 void step_sync(struct pass *p)
 {
 	char own[GIT_OID_HEX];
@@ -228,10 +251,11 @@ void step_sync(struct pass *p)
 	mirror_has(p, own_ref(p), own);
 	if (own[0] && !p->agent->high_water.marks.n)
 		learn_high_water(p, own);
-	if (!sync_in_order(p)) {
+	if (is_waiting(p) || !sync_in_order(p)) {
 		p->refs.n = 0;
 		p->outcome->unsynced = true;
 	}
+	remember_failure(p);
 	if (!p->behind)
 		p->agent->behind = 0;
 	if (!p->tip[0])

@@ -1,7 +1,11 @@
 """A commit that does not become healthy takes itself back, and is not tried again until the branch moves."""
 
+import contextlib
+import json
 import signal
+import socket
 
+import harness
 import pytest
 from harness import wait_for
 
@@ -100,3 +104,50 @@ def test_what_was_ill_before_is_no_fault_of_the_commit(demo, node):
     status = demo.repository.status(fresh.name)
     assert (status["revision"]["applied"], status["revision"]["last_good"]) == (second, second)
     assert condition(status, "Healthy")["status"] == "False", "the lame one is still told"
+
+
+def test_a_server_that_hangs_does_not_keep_a_commit_on_trial(demo, node):
+    """It is asked once an interval, and not before each of the looks."""
+    cluster = demo.repository.read(CLUSTER)
+    demo.repository.write(CLUSTER, cluster.replace("health_timeout: 3s", "health_timeout: 6s"))
+    good = demo.repository.commit("more patience")
+    node.once()
+    config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8")
+    node.write("etc/dynia/agent.yaml", config.replace("interval: 1s", "interval: 1h").replace("deadline: 10s", "deadline: 1s"))
+    bad = lose_the_page(demo.repository)
+    node.start()
+    wait_for(lambda: demo.repository.log(node.name)[0].startswith(f"{node.name}: tries {bad[:7]}"), 60, "trial")
+    demo.daemon.stop()
+    asked = []
+    with socket.create_server((demo.address(250), harness.Daemon.PORT)) as hanging:
+        hanging.settimeout(0.05)
+
+        def fetched():
+            with contextlib.suppress(socket.timeout):
+                asked.append(hanging.accept()[0])
+            return node.fetch(HOST).status == 200
+
+        wait_for(fetched, 60, "the page of the commit before")
+    for connection in asked:
+        connection.close()
+    assert len(asked) <= 1, "a server that does not answer was asked again and again"
+    node.stop_agent()
+    assert good != bad
+
+
+def test_the_wall_clock_goes_back_in_a_trial(demo, node):
+    """The agent that is killed in a trial had a clock that was a day ahead: the next one still takes the commit back in time."""
+    good = demo.repository.git("rev-parse", "HEAD")
+    node.start()
+    bad = lose_the_page(demo.repository)
+    wait_for(lambda: demo.repository.log(node.name)[0].startswith(f"{node.name}: tries {bad[:7]}"), 60, "trial")
+    node.stop_agent(signal.SIGKILL)
+    file = node.root / "var/lib/dynia/state.json"
+    state = json.loads(file.read_text(encoding="utf-8"))
+    state["trial"]["until"] += 86400
+    state["published_at"] += 86400
+    state["status"]["changed_at"] = "2099-01-01T00:00:00Z"
+    file.write_text(json.dumps(state), encoding="utf-8")
+    node.once(check=False)
+    revision = demo.repository.status(node.name)["revision"]
+    assert (revision["applied"], revision["quarantined"]) == (good, bad)

@@ -392,6 +392,9 @@ static void test_a_program_fails(void **unused)
 
 /* --- generations --------------------------------------------------------------------- */
 
+/* The last good generation, which is kept however old it is. */
+#define GOOD 2
+
 static void record(const struct fixture *fx, int64_t n)
 {
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT(fx->pool);
@@ -403,7 +406,7 @@ static void record(const struct fixture *fx, int64_t n)
 	struct err err = {0};
 
 	plan_add(&plan, &action);
-	if (generation_record(&fx->root, n, OID, 1700000000, &plan, &err) < 0)
+	if (generation_record(&fx->root, n, OID, 1700000000, &plan, GOOD, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -424,7 +427,7 @@ static void test_generations_are_pruned(void **unused)
 	for (int i = 1; i <= GENERATIONS_KEEP + 3; i++)
 		record(&fx, i);
 	for (int i = 1; i <= GENERATIONS_KEEP + 3; i++)
-		assert_true(has_generation(&fx, i) == (i > 3));
+		assert_true(has_generation(&fx, i) == (i > 3 || i == GOOD));
 	assert_true(is_there(&fx, PATH_GENERATIONS "/0.json"));
 	assert_true(is_there(&fx, PATH_GENERATIONS "/1.txt"));
 	assert_true(is_there(&fx, PATH_GENERATIONS "/-3.json"));
@@ -462,7 +465,7 @@ static void test_a_generation_cannot_be_written(void **unused)
 
 	(void)unused;
 	put(&fx, PATH_GENERATIONS, "a file");
-	assert_int_equal(generation_record(&fx.root, 1, OID, 0, &plan, &err), -1);
+	assert_int_equal(generation_record(&fx.root, 1, OID, 0, &plan, 0, &err), -1);
 	assert_int_equal(err.code, ERR_SYSTEM);
 }
 
