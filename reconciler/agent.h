@@ -44,7 +44,7 @@ struct agent {
 	struct state state;
 	struct high_water high_water;
 	struct index index;
-	bool index_lost;      /* it could not be read, or was never written */
+	bool index_lost; /* it could not be read, or was never written */
 	struct services *services;
 	struct probe *probes; /* one for each of state.watch.services */
 	/* monotonic, for the wall clock may jump */

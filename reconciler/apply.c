@@ -222,6 +222,13 @@ static int record_files(const struct apply *a, struct err *err)
 	return 0;
 }
 
+static int change_what_runs(const struct apply *a, struct err *err)
+{
+	if ((a->services && services_apply(a->services, err) < 0) || change_programs(a, err) < 0)
+		return -1;
+	return a->services ? services_remove(a->services, err) : 0;
+}
+
 static bool changes_files(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n; i++)
@@ -237,17 +244,16 @@ int apply_plan(const struct apply *a, struct err *err)
 	CLEANUP(file_batch_release) struct file_batch batch = FILE_BATCH_INIT(a->root->fd);
 	struct err journal = {0};
 
-	/* What the programs run is asked of them, so nothing has to be written down: a program that
+	/* What programs and containers run is asked of them, so nothing has to be written down: a program that
 	 * died comes back although the disk is full. */
 	if (!a->unfinished && !changes_files(a->plan) && index_carry_over(a->want, a->now))
-		return change_programs(a, err);
+		return change_what_runs(a, err);
 	if (stage_files(a, &batch, err) < 0)
 		return -1;
 	if (index_write(a->root, PATH_JOURNAL, a->want, err) < 0)
 		return err_wrap(err, "write the journal");
-	if (change_files(a, &batch, err) < 0 ||
-	    (a->services && services_apply(a->services, err) < 0) || change_programs(a, err) < 0 ||
-	    (a->services && services_remove(a->services, err) < 0) || record_files(a, err) < 0)
+	if (change_files(a, &batch, err) < 0 || change_what_runs(a, err) < 0 ||
+	    record_files(a, err) < 0)
 		return -1;
 	if (index_write(a->root, PATH_INDEX, a->want, err) < 0)
 		return err_wrap(err, "write the index");
