@@ -1,5 +1,5 @@
 /*
- * The Docker Engine API (version 1.41, Docker 20.10 and later) on its unix socket: what Dynia asks
+ * The Docker Engine API (of Docker 20.10 and later) on its unix socket: what Dynia asks
  * and has done there. Who sits behind the socket is not believed: answers are limited in size and
  * number, strings are cut and cleaned, and what has another type than it should counts as absent.
  *

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#define VERSION "/v1.41"
 #define TIMEOUT_MS 10000
 #define REPLY_MAX (32 << 20)
 #define TAIL_MAX (256 << 10)
@@ -58,7 +57,9 @@ int docker_do(struct docker *docker, const struct docker_call *call, struct http
 		*err = docker->why;
 		return -1;
 	}
-	strbuf_addf(&url, "http://docker" VERSION "%s", call->path);
+	/* Without a version in the path: old ones are refused some day, and what is asked here is in
+	 * all of them. */
+	strbuf_addf(&url, "http://docker%s", call->path);
 	strbuf_addf(&auth, "X-Registry-Auth: %s", call->auth ? call->auth : "");
 	headers[1] = call->auth ? auth.buf : NULL;
 	const struct http_request req = {

@@ -256,6 +256,25 @@ static int make(const struct service_work *w, const struct action *action, struc
 	return 0;
 }
 
+/* A service may get the port that another had. */
+static int free_port(const struct service_work *w, const struct action *action, struct err *err)
+{
+	const struct service *service = cluster_service(w->cluster, action->service);
+	const struct container_list *seen = services_look(w->services, w->root, err);
+
+	if (!seen)
+		return -1;
+	for (size_t i = 0; i < seen->n; i++) {
+		const struct container *c = &seen->v[i];
+
+		if (!c->surge && c->port == service->publish &&
+		    strcmp(c->service, action->service) != 0 &&
+		    docker_remove(&w->services->docker, c, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int change_all(const struct service_work *w, struct err *err)
 {
 	for (size_t i = 0; i < w->plan->n; i++) {
@@ -264,8 +283,9 @@ static int change_all(const struct service_work *w, struct err *err)
 		if (action->kind != ACTION_RESUME && !action_makes(action))
 			continue;
 		w->progress(action);
-		if (action->kind == ACTION_RESUME ? resume(w, action, err) < 0
-						  : clear_the_way(w, action, err) < 0)
+		if (action->kind == ACTION_RESUME
+			    ? resume(w, action, err) < 0
+			    : clear_the_way(w, action, err) < 0 || free_port(w, action, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < w->plan->n; i++)

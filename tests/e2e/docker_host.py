@@ -82,14 +82,14 @@ class Engine:
     def __init__(self, path):
         self.path = str(path)
 
-    def call(self, method, path, body=None, timeout=60, **query):
+    def call(self, method, path, body=None, timeout=60, headers=None, **query):
         if query:
             path += "?" + urllib.parse.urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items()})
-        headers = {}
+        headers = dict(headers or {})
         if isinstance(body, (dict, list)):
-            body, headers = json.dumps(body), {"Content-Type": "application/json"}
+            body, headers["Content-Type"] = json.dumps(body), "application/json"
         elif body is not None:
-            headers = {"Content-Type": "application/x-tar"}
+            headers["Content-Type"] = "application/x-tar"
         with contextlib.closing(_UnixConnection(self.path, timeout)) as connection:
             connection.request(method, "/v1.41" + path, body, headers)
             answer = connection.getresponse()
