@@ -82,6 +82,7 @@ struct remote {
 	const char *ca_file;                   /* https: NULL: the machine's authorities */
 	const char *proxy;                     /* https: http://HOST:PORT; NULL: none */
 	int root_fd;                           /* 0: the machine's own root */
+	struct poller *poller; /* for remote_poll(); NULL: a worker asks each time */
 };
 
 struct remote_ref {

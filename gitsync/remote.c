@@ -20,6 +20,7 @@
 #include "gitsync/internal.h"
 #include "gitsync/ls_refs.h"
 #include "gitsync/mirror.h"
+#include "gitsync/poll.h"
 #include "gitsync/refs.h"
 #include "gitsync/take_over.h"
 #include "gitsync/url.h"
@@ -111,8 +112,8 @@ static int fill_request(struct call *call, struct err *err)
 	return credentials_add(remote, call->url.scheme, call->request, &call->folder, err);
 }
 
-static int call_init(struct call *call, struct mirror *m, const struct remote *remote,
-		     struct err *err)
+static int call_parse(struct call *call, struct mirror *m, const struct remote *remote,
+		      struct err *err)
 {
 	call->pool = pool_new();
 	call->m = m;
@@ -125,9 +126,21 @@ static int call_init(struct call *call, struct mirror *m, const struct remote *r
 		return err_set(err, ERR_CONFIG, "'%s' is no name of a cluster", remote->cluster);
 	call->shown = url_shown(remote->url);
 	call->branch_ref = pool_printf(call->pool, HEADS_PREFIX "%s", remote->branch);
+	return 0;
+}
+
+/* What a worker needs. */
+static int call_prepare(struct call *call, struct err *err)
+{
 	if (open_objects(call, err) < 0 || open_folder(call, err) < 0)
 		return -1;
 	return fill_request(call, err);
+}
+
+static int call_init(struct call *call, struct mirror *m, const struct remote *remote,
+		     struct err *err)
+{
+	return call_parse(call, m, remote, err) < 0 ? -1 : call_prepare(call, err);
 }
 
 static int run_operation(struct call *call, const char *operation, struct strbuf *answer,
@@ -203,14 +216,66 @@ const char *remote_refs_find(const struct remote_refs *refs, const char *name)
 	return found ? found->oid : NULL;
 }
 
+/* For struct ls_refs; `arg` is the call. */
+static enum ref_interest call_wants(const void *arg, const char *name)
+{
+	const struct call *call = arg;
+	const struct remote *remote = call->remote;
+
+	if (strcmp(name, call->branch_ref) == 0 ||
+	    (remote->own_ref && strcmp(name, remote->own_ref) == 0))
+		return REF_NEEDED;
+	return remote->peers && is_status_ref(name, STATUS_PREFIX, remote->cluster) ? REF_WANTED
+										    : REF_IGNORED;
+}
+
+static void take_refs(const struct ls_refs *from, struct remote_refs *ret)
+{
+	ret->v = pool_calloc(ret->pool, from->n + 1, sizeof(*ret->v));
+	ret->n = from->n;
+	ret->cut_off = from->cut_off;
+	for (size_t i = 0; i < from->n; i++) {
+		ret->v[i].name = pool_strdup(ret->pool, from->v[i].name);
+		memcpy(ret->v[i].oid, from->v[i].oid, GIT_OID_HEX);
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+}
+
+/* On the kept connection: 1 done, 0 a worker shall do it, -1. */
+static int poll_here(struct call *call, struct remote_refs *ret, struct err *err)
+{
+	const struct remote *remote = call->remote;
+	CLEANUP(ls_refs_release) struct ls_refs refs = {.wants = call_wants, .arg = call};
+	const char *prefixes[3] = {call->branch_ref};
+	size_t n = 1;
+	int rc;
+
+	if (!remote->poller || call->url.scheme != URL_HTTPS)
+		return 0;
+	if (remote->own_ref)
+		prefixes[n++] = remote->own_ref;
+	if (remote->peers)
+		prefixes[n++] = pool_printf(call->pool, STATUS_PREFIX "%s/", remote->cluster);
+	rc = poller_ask(remote->poller, remote, prefixes, n, &refs, err);
+	if (rc > 0)
+		take_refs(&refs, ret);
+	return rc < 0 ? err_wrap(err, "'%s'", call->shown) : rc;
+}
+
 int remote_poll(struct mirror *m, const struct remote *remote, struct remote_refs *ret,
 		struct err *err)
 {
+	int here;
 	CLEANUP(call_release) struct call call = CALL_INIT;
 	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
 
-	if (mirror_heal(m, err) < 0 || call_init(&call, m, remote, err) < 0 ||
-	    run_operation(&call, "list", &answer, err) < 0)
+	if (mirror_heal(m, err) < 0 || call_parse(&call, m, remote, err) < 0)
+		return -1;
+	here = poll_here(&call, ret, err);
+	if (here != 0)
+		return here < 0 ? -1 : 0;
+	if (call_prepare(&call, err) < 0 || run_operation(&call, "list", &answer, err) < 0)
 		return -1;
 	return parse_refs(&call, &answer, ret, err);
 }

@@ -23,6 +23,7 @@
 #include "base/notify.h"
 #include "base/parse.h"
 #include "base/unixsock.h"
+#include "gitsync/poll.h"
 #include "reconciler/ear.h"
 #include "reconciler/pass.h"
 #include "spec/load.h"
@@ -193,6 +194,7 @@ int agent_open(struct agent *agent, const struct agent_options *options, struct 
 	    take_lock(agent, err) < 0 || open_mirror(agent, err) < 0)
 		return -1;
 	agent->services = services_new(agent->config->docker);
+	agent->poller = poller_new();
 	open_memory(agent);
 	return 0;
 }
@@ -207,6 +209,7 @@ void agent_release(struct agent *agent)
 	index_release(&agent->index);
 	state_release(&agent->state);
 	mirror_free(agent->mirror);
+	poller_free(agent->poller);
 	cleanup_close(&agent->lock_fd);
 	root_release(&agent->root);
 	pool_free(agent->pool);

@@ -41,6 +41,7 @@ struct agent {
 	int lock_fd;
 	int64_t started_at_s;
 	struct mirror *mirror;
+	struct poller *poller;
 	struct state state;
 	struct high_water high_water;
 	struct index index;

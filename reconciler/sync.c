@@ -159,6 +159,7 @@ static int sync_with(struct pass *p, const char *url, struct err *err)
 		.ca_file = agent->config->ca_file,
 		.proxy = agent->config->proxy,
 		.root_fd = agent->root.fd,
+		.poller = agent->poller,
 	};
 	p->refs = (struct remote_refs) {.pool = p->pool};
 	if (remote_poll(agent->mirror, &p->remote, &p->refs, err) < 0)
