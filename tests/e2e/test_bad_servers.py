@@ -269,11 +269,10 @@ def test_git_server_that(place, what):
         server.stop()
 
 
-def answer(status, head="", body=b"", then=None):
+def answer(status, head="", body=b""):
     def handler(connection):
-        connection.recv(65536)
-        connection.sendall(f"HTTP/1.1 {status} X\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        (then or keep)(connection)
+        while connection.recv(65536):
+            connection.sendall(f"HTTP/1.1 {status} X\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return handler
 
 
@@ -295,7 +294,7 @@ HTTPS_CASES = {
     "403": (answer(403), "status 403"),
     "404": (answer(404, body=b"no"), "status 404"),
     "500": (answer(500), "status 500"),
-    "302 to itself": (lambda c: answer(302, "Location: " + "/infra.git/info/refs?service=git-upload-pack\r\n")(c), "redirects more than"),
+    "302 to itself": (answer(302, "Location: /infra.git/info/refs?service=git-upload-pack\r\n"), "redirects more than"),
     "a log-in page without end": (endless_body, "nothing that a git server says"),
     "headers, and then nothing": (hangs_after_headers, ""),
     "nothing": (silent, ""),
