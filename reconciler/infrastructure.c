@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -73,7 +74,7 @@ void file_system_judge(const struct statvfs *fs, const char *path, bool was_ill,
 	judge_inodes(fs, path, more, pool, ret);
 }
 
-static bool is_known(const unsigned long *seen, size_t n, unsigned long id)
+static bool is_known(const dev_t *seen, size_t n, dev_t id)
 {
 	for (size_t i = 0; i < n; i++)
 		if (seen[i] == id)
@@ -85,7 +86,7 @@ static bool is_known(const unsigned long *seen, size_t n, unsigned long id)
 static void look_at_file_systems(const struct root *root, bool was_ill, struct pool *pool,
 				 struct level_health *ret)
 {
-	unsigned long seen[ARRAY_SIZE(written)];
+	dev_t seen[ARRAY_SIZE(written)] = {0};
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
@@ -93,10 +94,12 @@ static void look_at_file_systems(const struct root *root, bool was_ill, struct p
 		AUTO_CLOSE int fd =
 			file_open_in(root->fd, written[i], O_PATH | O_DIRECTORY, 0, &ignored);
 		struct statvfs fs;
+		struct stat st;
 
-		if (fd < 0 || fstatvfs(fd, &fs) < 0 || is_known(seen, n, fs.f_fsid))
+		if (fd < 0 || fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0 ||
+		    is_known(seen, n, st.st_dev))
 			continue;
-		seen[n++] = fs.f_fsid;
+		seen[n++] = st.st_dev;
 		file_system_judge(&fs, written[i], was_ill, pool, ret);
 	}
 }
