@@ -1,12 +1,13 @@
 #include "gitsync/verify_signature.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "base/process.h"
 #include "base/strvec.h"
 #include "gitsync/verify.h"
@@ -17,9 +18,20 @@
 #define OUTPUT_MAX (64 << 10)
 #define PRINCIPALS_MAX 16
 
+/* For the program that is run next, and nobody after it: it need not outlive a power cut. */
 static int write_here(const char *name, const char *data, size_t len, struct err *err)
 {
-	return file_replace_in(AT_FDCWD, name, data, len, 0600, err);
+	AUTO_CLOSE int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	while (fd >= 0 && len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno != EINTR)
+			return err_errno(err, "write '%s'", name);
+		data += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return fd < 0 ? err_errno(err, "make '%s'", name) : 0;
 }
 
 /* Its output must not depend on the machine. */

@@ -30,6 +30,8 @@ int operation_list(const json_t *request, struct strbuf *answer, struct err *err
 int operation_fetch(const json_t *request, struct strbuf *answer, struct err *err);
 int operation_index(const json_t *request, struct strbuf *answer, struct err *err);
 int operation_push(const json_t *request, struct strbuf *answer, struct err *err);
+/* verify_run.c: are the signatures of the commits up to one good? */
+int operation_verify(const json_t *request, struct strbuf *answer, struct err *err);
 
 /* A member of the request that must be a text. */
 int request_text_of(const json_t *request, const char *key, const char **ret, struct err *err);

@@ -20,6 +20,7 @@ static const struct operation {
 	{"fetch", operation_fetch},
 	{"index", operation_index},
 	{"push", operation_push},
+	{"verify", operation_verify},
 };
 
 static void json_freep(json_t **p)

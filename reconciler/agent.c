@@ -56,15 +56,8 @@ static int read_config(struct agent *agent, const char *path, struct err *err)
 	return 0;
 }
 
-/* A setting that this version does not honour is refused, not passed over: it is there for safety.
- */
 static int check_supported(const struct agent_config *config, struct err *err)
 {
-	if (config->verify)
-		return err_set(
-			err, ERR_CONFIG,
-			"this version of dynia cannot verify signatures yet: it does not run "
-			"with 'verify:'");
 	for (size_t i = 0; i < config->repository.n; i++)
 		if (remote_supported(config->repository.v[i], err) < 0)
 			return -1;

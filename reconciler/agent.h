@@ -20,6 +20,7 @@
 #include "reconciler/listener.h"
 #include "reconciler/metrics.h"
 #include "reconciler/observe.h"
+#include "reconciler/reasons.h"
 #include "reconciler/root.h"
 #include "reconciler/services.h"
 #include "reconciler/state.h"
@@ -29,6 +30,14 @@ struct agent_options {
 	const char *root;   /* NULL: the machine's own */
 	const char *config; /* a path of the machine; NULL: PATH_CONFIG in the root */
 	bool dry_run;       /* plan and check, change nothing but the mirror */
+};
+
+/* The tip whose signatures were not good, so that they are not looked at again with every pass. */
+struct unverified {
+	char tip[GIT_OID_HEX];
+	char signers[SHA256_HEX_SIZE]; /* digest of the node's files that it was judged by */
+	enum reason reason;
+	struct err why;
 };
 
 struct agent {
@@ -54,6 +63,7 @@ struct agent {
 	int64_t sync_again_ms;   /* during a trial: not before */
 	struct err sync_failure; /* of the last time that a repository was asked */
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
+	struct unverified unverified;
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
 	struct pass_counts counts;

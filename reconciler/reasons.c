@@ -13,6 +13,14 @@ static const struct {
 	[REASON_NOT_REQUIRED] = {"NotRequired", "agent.yaml names no signers"},
 	[REASON_NOTHING_VERIFIED] = {"NothingVerified", "no signature has been looked at yet"},
 	[REASON_SIGNED] = {"Signed", "every commit is signed by one of the signers"},
+	[REASON_UNSIGNED_COMMIT] = {"UnsignedCommit", "a commit is not signed"},
+	[REASON_UNKNOWN_SIGNER] = {"UnknownSigner",
+				   "a commit's signature is wrong, or its key is not allowed: not "
+				   "known, expired or revoked"},
+	[REASON_BAD_COMMIT] = {"BadCommit",
+			       "a commit is made so that no signature could be judged"},
+	[REASON_TOO_MANY_COMMITS] = {"TooManyCommits",
+				     "more commits than a node verifies in one go"},
 	[REASON_NO_REVISION] = {"NoRevision", "no commit of the branch has been seen yet"},
 	[REASON_CHECKED] = {"Checked", "the commit has no error that was found"},
 	[REASON_APPLIED] = {"Applied", "a commit is applied, whole"},
@@ -79,6 +87,14 @@ const char *reason_name(enum reason reason)
 const char *reason_meaning(enum reason reason)
 {
 	return rows[reason].meaning;
+}
+
+enum reason reason_named(const char *name, enum reason otherwise)
+{
+	for (size_t i = 0; i < REASON_COUNT; i++)
+		if (strcmp(rows[i].name, name) == 0)
+			return (enum reason)i;
+	return otherwise;
 }
 
 enum reason reason_of(enum err_code code)

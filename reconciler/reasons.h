@@ -18,6 +18,10 @@ enum reason {
 	REASON_NOT_REQUIRED,
 	REASON_NOTHING_VERIFIED,
 	REASON_SIGNED,
+	REASON_UNSIGNED_COMMIT,
+	REASON_UNKNOWN_SIGNER,
+	REASON_BAD_COMMIT,
+	REASON_TOO_MANY_COMMITS,
 	REASON_NO_REVISION,
 	REASON_CHECKED,
 	REASON_APPLIED,
@@ -70,6 +74,8 @@ enum reason {
 const char *reason_name(enum reason reason);
 /* One line, for people. */
 const char *reason_meaning(enum reason reason);
+/* The reason of that name, or `otherwise`. */
+enum reason reason_named(const char *name, enum reason otherwise);
 /* The reason of a condition that an error made False. */
 enum reason reason_of(enum err_code code);
 

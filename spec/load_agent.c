@@ -35,6 +35,9 @@ static void check_agent(const struct agent_config *config, const char *path,
 			diags_add(diags, path, pos.line, pos.column, "'%s' needs '%s'",
 				  credential_rows[i].key, credential_rows[i].needs);
 	}
+	if (config->verify && !config->verify->signers && !config->verify->keyring)
+		diags_add(diags, path, config->verify->pos.line, config->verify->pos.column,
+			  "'verify' needs 'signers' or 'keyring'");
 	if (config->webhook && !config->webhook->secret_file == !config->webhook->secret)
 		diags_add(diags, path, config->webhook->pos.line, config->webhook->pos.column,
 			  "'webhook' needs 'secret_file' or 'secret', one of the two");

@@ -334,7 +334,9 @@ struct credentials {
 };
 
 struct verify {
-	const char *signers;
+	struct spec_pos pos;
+	const char *signers; /* one of the two at least */
+	const char *keyring;
 };
 
 struct status_config {

@@ -24,11 +24,15 @@ const struct field credentials_fields[] = {
 };
 
 const struct field verify_fields[] = {
-	{"signers", FIELD_STRING, FIELD_AT(struct verify, signers), .required = true, .max = 4095,
+	{"signers", FIELD_STRING, FIELD_AT(struct verify, signers), .max = 4095,
 	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
 	 .help = "the file of those who may sign commits, as ssh-keygen(1) has it under ALLOWED "
 		 "SIGNERS",
 	 .example = "signers: /etc/dynia/allowed_signers"},
+	{"keyring", FIELD_STRING, FIELD_AT(struct verify, keyring), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the OpenPGP keys of those who may, as gpg --export writes them",
+	 .example = "keyring: /etc/dynia/keyring.gpg"},
 	FIELD_END,
 };
 
@@ -91,7 +95,7 @@ const struct field agent_table[] = {
 	 .check = check_proxy, .help = "the proxy for https to the repository",
 	 .example = "proxy: http://proxy.internal:3128"},
 	{"verify", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, verify),
-	 .size = sizeof(struct verify), .fields = verify_fields,
+	 .size = sizeof(struct verify), FIELD_POS(struct verify, pos), .fields = verify_fields,
 	 .help = "whose commits are taken; absent: anybody's who can push",
 	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
 	{"status", FIELD_STRUCT, FIELD_AT(struct agent_config, status), .fields = status_fields,
