@@ -52,10 +52,37 @@ static int write_tree(struct mirror *m, const char *json, size_t len, git_oid *r
 	return 0;
 }
 
-static int write_commit(struct mirror *m, const git_oid *tree_id, const git_oid *parent_id,
+/* What a commit is written with besides its own. */
+struct writer {
+	struct mirror *m;
+	const struct status_signer *signer; /* NULL: not signed */
+};
+
+static int write_signed(const struct writer *w, const git_tree *tree, const git_commit *parent,
 			const git_signature *author, const char *message, git_oid *ret,
 			struct err *err)
 {
+	const git_commit *parents[1] = {parent};
+	CLEANUP(strbuf_release) struct strbuf signature = STRBUF_INIT;
+	CLEANUP(git_buf_dispose) git_buf text = {0};
+
+	if (git_commit_create_buffer(&text, w->m->repo, author, author, NULL, message, tree,
+				     parent ? 1 : 0, parents) < 0)
+		return git_fail(err, "write a status commit to '%s'", w->m->path);
+	if (w->signer->sign(w->signer->arg, text.ptr, text.size, &signature, err) < 0)
+		return err_wrap(err, "sign the status");
+	strbuf_trim(&signature);
+	if (git_commit_create_with_signature(ret, w->m->repo, text.ptr, signature.buf, "gpgsig") <
+	    0)
+		return git_fail(err, "write a status commit to '%s'", w->m->path);
+	return 0;
+}
+
+static int write_commit(const struct writer *w, const git_oid *tree_id, const git_oid *parent_id,
+			const git_signature *author, const char *message, git_oid *ret,
+			struct err *err)
+{
+	struct mirror *m = w->m;
 	CLEANUP(tree_freep) git_tree *tree = NULL;
 	CLEANUP(commit_freep) git_commit *parent = NULL;
 	const git_commit *parents[1];
@@ -63,6 +90,8 @@ static int write_commit(struct mirror *m, const git_oid *tree_id, const git_oid 
 	if (git_tree_lookup(&tree, m->repo, tree_id) < 0 ||
 	    (parent_id && git_commit_lookup(&parent, m->repo, parent_id) < 0))
 		return git_fail(err, "read the status in '%s'", m->path);
+	if (w->signer)
+		return write_signed(w, tree, parent, author, message, ret, err);
 	parents[0] = parent;
 	if (git_commit_create(ret, m->repo, NULL, author, author, NULL, message, tree,
 			      parent ? 1 : 0, parents) < 0)
@@ -91,16 +120,18 @@ static size_t list_history(struct mirror *m, const git_oid *tip, size_t most, gi
 }
 
 /* Writes the newest n commits anew, the oldest of them without a parent. */
-static int rewrite(struct mirror *m, const git_oid *history, size_t n, git_oid *ret_tip,
+static int rewrite(const struct writer *w, const git_oid *history, size_t n, git_oid *ret_tip,
 		   struct err *err)
 {
+	struct mirror *m = w->m;
+
 	for (size_t i = n; i-- > 0;) {
 		CLEANUP(commit_freep) git_commit *commit = NULL;
 		git_oid parent = *ret_tip;
 
 		if (git_commit_lookup(&commit, m->repo, &history[i]) < 0)
 			return git_fail(err, "read the status in '%s'", m->path);
-		if (write_commit(m, git_commit_tree_id(commit), i + 1 < n ? &parent : NULL,
+		if (write_commit(w, git_commit_tree_id(commit), i + 1 < n ? &parent : NULL,
 				 git_commit_author(commit), git_commit_message(commit), ret_tip,
 				 err) < 0)
 			return -1;
@@ -110,7 +141,7 @@ static int rewrite(struct mirror *m, const git_oid *history, size_t n, git_oid *
 
 /* The commit that the next one follows: the tip, or the tip of a history that was cut to keep - 1.
  * 1 where there is one, 0 for none. */
-static int choose_parent(struct mirror *m, const git_oid *tip, size_t keep, git_oid *ret,
+static int choose_parent(const struct writer *w, const git_oid *tip, size_t keep, git_oid *ret,
 			 struct err *err)
 {
 	size_t most = keep + keep / 4;
@@ -121,14 +152,14 @@ static int choose_parent(struct mirror *m, const git_oid *tip, size_t keep, git_
 	if (keep == 0)
 		return 1;
 	history = xcalloc(most, sizeof(*history));
-	n = list_history(m, tip, most, history);
+	n = list_history(w->m, tip, most, history);
 	if (n == 0)
 		return 0;
 	if (n < most)
 		return 1;
 	if (keep == 1)
 		return 0;
-	return rewrite(m, history, keep - 1, ret, err) < 0 ? -1 : 1;
+	return rewrite(w, history, keep - 1, ret, err) < 0 ? -1 : 1;
 }
 
 static int check_names(const char *cluster, const char *node, struct err *err)
@@ -141,7 +172,7 @@ static int check_names(const char *cluster, const char *node, struct err *err)
 }
 
 /* Makes the commit and gives its id; old is the ref's, or NULL where there is no ref yet. */
-static int make_commit(struct mirror *m, const git_oid *old, const git_signature *author,
+static int make_commit(const struct writer *w, const git_oid *old, const git_signature *author,
 		       const char *json, size_t len, const char *message, size_t keep, git_oid *ret,
 		       struct err *err)
 {
@@ -149,19 +180,20 @@ static int make_commit(struct mirror *m, const git_oid *old, const git_signature
 	git_oid tree, parent;
 	int has_parent = 0;
 
-	if (write_tree(m, json, len, &tree, err) < 0)
+	if (write_tree(w->m, json, len, &tree, err) < 0)
 		return -1;
 	if (old)
-		has_parent = choose_parent(m, old, keep, &parent, err);
+		has_parent = choose_parent(w, old, keep, &parent, err);
 	if (has_parent < 0)
 		return -1;
-	return write_commit(m, &tree, has_parent ? &parent : NULL, author, text, ret, err);
+	return write_commit(w, &tree, has_parent ? &parent : NULL, author, text, ret, err);
 }
 
 int status_ref_commit(struct mirror *m, const char *cluster, const char *node, const char *json,
 		      size_t len, const char *message, int64_t time_s, int64_t keep,
-		      struct err *err)
+		      const struct status_signer *signer, struct err *err)
 {
+	const struct writer writer = {m, signer};
 	AUTO_FREE char *name = xasprintf(STATUS_PREFIX "%s/%s", cluster, node);
 	AUTO_FREE char *email = xasprintf("%s@%s.dynia.invalid", node, cluster);
 	CLEANUP(signature_freep) git_signature *author = NULL;
@@ -176,7 +208,7 @@ int status_ref_commit(struct mirror *m, const char *cluster, const char *node, c
 		return git_fail(err, "read '%s' in '%s'", name, m->path);
 	if (git_signature_new(&author, node, email, time_s, 0) < 0)
 		return git_fail(err, "write a status commit to '%s'", m->path);
-	if (make_commit(m, rc == 0 ? &old : NULL, author, json, len, message,
+	if (make_commit(&writer, rc == 0 ? &old : NULL, author, json, len, message,
 			keep > 0 ? (size_t)keep : 0, &id, err) < 0)
 		return -1;
 	if (git_reference_create_matching(&ref, m->repo, name, &id, rc == 0, rc == 0 ? &old : NULL,

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/strbuf.h"
 #include "gitsync/mirror.h"
 
 #define STATUS_FILE "status.json"
@@ -18,13 +19,20 @@
 /* "refs/heads/status/CLUSTER/NODE", in the pool. */
 const char *status_ref_name(struct pool *pool, const char *cluster, const char *node);
 
+/* Signs commits: gives the armoured signature of a payload. */
+struct status_signer {
+	int (*sign)(void *arg, const char *payload, size_t len, struct strbuf *ret,
+		    struct err *err);
+	void *arg;
+};
+
 /* Adds a commit with this content to the ref in the mirror (not pushed). Author and committer:
  * "NODE" with the address "NODE@CLUSTER.dynia.invalid". keep > 0 bounds the history: where it has
  * grown past keep + keep / 4 commits, the newest `keep` are written anew with no parent behind
- * them. */
+ * them. signer NULL: commits are not signed. */
 int status_ref_commit(struct mirror *m, const char *cluster, const char *node, const char *json,
 		      size_t len, const char *message, int64_t time_s, int64_t keep,
-		      struct err *err);
+		      const struct status_signer *signer, struct err *err);
 
 /*
  * What the server was last known to have of the own ref, remembered in the mirror as git does it for a remote: where it

@@ -16,11 +16,8 @@ static const struct operation {
 	const char *name;
 	int (*run)(const json_t *request, struct strbuf *answer, struct err *err);
 } operations[] = {
-	{"list", operation_list},
-	{"fetch", operation_fetch},
-	{"index", operation_index},
-	{"push", operation_push},
-	{"verify", operation_verify},
+	{"list", operation_list}, {"fetch", operation_fetch},   {"index", operation_index},
+	{"push", operation_push}, {"verify", operation_verify},
 };
 
 static void json_freep(json_t **p)

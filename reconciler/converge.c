@@ -132,6 +132,9 @@ static bool is_refused(const struct pass *p, const char *revision)
 
 	if (strcmp(r->revision, revision) != 0)
 		return false;
+	/* Remembered by the status ref alone, without what it was tried with. */
+	if (!r->key[0])
+		return true;
 	state_key(revision, p->facts.inputs, key);
 	return strcmp(r->key, key) == 0;
 }
@@ -412,10 +415,28 @@ static int go_to_pinned(struct pass *p, struct candidate *c, struct err *err)
 	return failed;
 }
 
+/* What to be at while the tip cannot be had: what is applied; on a new disk, what worked on the old one. */
+static const char *what_is_good(const struct pass *p)
+{
+	const struct state *state = &p->agent->state;
+	const char *last_good = state->status.last_good;
+	struct err ignored;
+
+	if (state->revision[0])
+		return pool_strdup(p->pool, state->revision);
+	/* It is the status ref's word: only a commit that the tip contains, and where the tip itself may be taken. */
+	if (!last_good || p->refused.err.code || strlen(last_good) != GIT_OID_HEX - 1 ||
+	    strcmp(last_good, p->tip) == 0 ||
+	    mirror_is_ancestor(p->agent->mirror, last_good, p->tip, &ignored) != 1)
+		return NULL;
+	return pool_strdup(p->pool, last_good);
+}
+
 int step_converge(struct pass *p, struct candidate *c, struct err *err)
 {
 	const struct state *state = &p->agent->state;
 	struct err fallback = {0};
+	const char *good = what_is_good(p);
 
 	if (p->unfinished)
 		log_warn("%s: what it left is looked at, all of it", p->unfinished);
@@ -427,12 +448,12 @@ int step_converge(struct pass *p, struct candidate *c, struct err *err)
 		*err = p->refused.err;
 	else if ((is_refused(p, p->tip) ? refused_before(p, err) : try_tip(p, c, err)) == 0)
 		return admit_applied(p, err);
-	if (p->agent->dry_run || !state->revision[0])
+	if (p->agent->dry_run || !good)
 		return -1;
 	/* Its repairs were tried already. */
 	if (!p->refused.err.code && strcmp(state->revision, p->tip) == 0)
 		return -1;
-	if (fall_back(p, state->revision, c, &fallback) < 0)
-		log_error("back to %.7s: %s", state->revision, fallback.msg);
+	if (fall_back(p, good, c, &fallback) < 0)
+		log_error("back to %.7s: %s", good, fallback.msg);
 	return -1;
 }

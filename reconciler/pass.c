@@ -46,6 +46,7 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	candidate_init(&candidate);
 	pass_begin(&pass, agent, outcome);
 	step_sync(&pass);
+	step_recall(&pass);
 	failed = step_admit(&pass, err);
 	if (!failed)
 		failed = step_gather(&pass, err);

@@ -2,9 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/process.h"
+#include "base/strvec.h"
 #include "gitsync/status_ref.h"
 #include "reconciler/report.h"
 #include "reconciler/steps.h"
@@ -18,6 +21,33 @@ static bool heartbeat_is_due(const struct pass *p, int64_t now_s)
 	       now_s - state->published_at_s >= p->agent->config->status.heartbeat_ms / 1000;
 }
 
+#define SIGN_MS 20000
+#define SIGNATURE_MAX (16 << 10)
+
+/* `arg` is the key's path. */
+static int sign_with_ssh(void *arg, const char *payload, size_t len, struct strbuf *ret,
+			 struct err *err)
+{
+	CLEANUP(strvec_release) struct strvec argv = STRVEC_INIT;
+	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
+	struct process_spec spec = {
+		.stdin_data = payload,
+		.stdin_len = len,
+		.cwd = "/",
+		.timeout_ms = SIGN_MS,
+		.capture_limit = SIGNATURE_MAX,
+	};
+
+	strvec_pushl(&argv, "ssh-keygen", "-Y", "sign", "-n", "git", "-f", (const char *)arg, NULL);
+	spec.argv = argv.v;
+	if (process_run(&spec, &res, err) < 0)
+		return -1;
+	if (res.status != 0)
+		return process_failed(&spec, &res, err);
+	strbuf_add(ret, res.out.buf, res.out.len);
+	return 0;
+}
+
 static int commit_status(struct pass *p, const struct node_status *status, int64_t now_s,
 			 struct err *err)
 {
@@ -25,9 +55,14 @@ static int commit_status(struct pass *p, const struct node_status *status, int64
 	json_t *object = status_to_json(status);
 	char *text = json_dumps(object, JSON_INDENT(1));
 	const char *subject = report_subject(status, p->pool);
-	int failed =
-		status_ref_commit(agent->mirror, agent->cluster, agent->node, text, strlen(text),
-				  subject, now_s, agent->config->status.keep, err);
+	const char *key = agent->config->status.signing_key;
+	const struct status_signer signer = {
+		.sign = sign_with_ssh,
+		.arg = key ? (void *)root_outside(&agent->root, p->pool, key) : NULL,
+	};
+	int failed = status_ref_commit(agent->mirror, agent->cluster, agent->node, text,
+				       strlen(text), subject, now_s, agent->config->status.keep,
+				       key ? &signer : NULL, err);
 
 	free(text);
 	json_decref(object);

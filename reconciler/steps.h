@@ -55,6 +55,9 @@ void step_sync(struct pass *p);
 /* sync.c: pushes the own status ref where the server's is another one. */
 int push_status(struct pass *p, struct err *err);
 
+/* recall.c: where the state was lost with the disk, what the own status ref says of it. */
+void step_recall(struct pass *p);
+
 /* admit.c: does the tip continue what this node has applied? If not, that is in p->refused. -1: it cannot be told. */
 int step_admit(struct pass *p, struct err *err);
 /* admit.c: what is applied is the new high-water mark, where it is the tip. */

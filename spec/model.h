@@ -343,6 +343,7 @@ struct status_config {
 	const char *repository; /* NULL: the same as the definitions */
 	int64_t heartbeat_ms;
 	int64_t keep;
+	const char *signing_key; /* NULL: status commits are not signed */
 };
 
 struct webhook_config {

@@ -46,6 +46,10 @@ static const struct field status_fields[] = {
 	 .help = "how often a status is pushed where nothing changed"},
 	{"keep", FIELD_INT, FIELD_AT(struct status_config, keep), .min = 1, .max = 1000000,
 	 .def = "1000", .help = "how many status commits are kept"},
+	{"signing_key", FIELD_STRING, FIELD_AT(struct status_config, signing_key), .max = 4095,
+	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
+	 .help = "the private SSH key, without a passphrase, that signs the node's status commits",
+	 .example = "signing_key: /etc/dynia/id_ed25519"},
 	FIELD_END,
 };
 

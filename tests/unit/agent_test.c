@@ -476,7 +476,7 @@ static void test_addresses_of_peers(void **unused)
 				    cases[i].says);
 
 		assert_ok(status_ref_commit(m, "shop", cases[i].node, json, strlen(json), "x",
-					    1700000000, 10, &err),
+					    1700000000, 10, NULL, &err),
 			  &err);
 	}
 	assert_ok(peers_read(m, "shop", pool, &peers, &n, &err), &err);

@@ -324,7 +324,7 @@ static void test_own_ref(void **state)
 	fetch(env);
 	assert_at(env, OWN, lost);
 	assert_ok(status_ref_commit(env->m, "shop", "own", "{}", 2, "own: newer", 1700000000, 0,
-				    &err),
+				    NULL, &err),
 		  &err);
 	assert_ok(mirror_resolve(env->m, OWN, mine, &err), &err);
 	free(server_ref(env, OWN, "a stranger's"));
@@ -342,7 +342,8 @@ static void test_gone_status_refs(void **state)
 
 	free(server_ref(env, OTHER, "other"));
 	fetch(env);
-	assert_ok(status_ref_commit(env->m, "blog", "b", "{}", 2, "b: fine", 1700000000, 0, &err),
+	assert_ok(status_ref_commit(env->m, "blog", "b", "{}", 2, "b: fine", 1700000000, 0, NULL,
+				    &err),
 		  &err);
 	fixture_run(&env->fx, "server.git", "update-ref", "-d", OTHER, NULL);
 	fetch(env);
@@ -540,7 +541,7 @@ static void commit_status(struct env *env, const char *message, int64_t keep)
 {
 	struct err err = {0};
 
-	assert_ok(status_ref_commit(env->m, "shop", "own", "{}", 2, message, 1700000000, keep,
+	assert_ok(status_ref_commit(env->m, "shop", "own", "{}", 2, message, 1700000000, keep, NULL,
 				    &err),
 		  &err);
 }

@@ -43,7 +43,7 @@ static void commit(struct env *env, const char *node, const char *json, const ch
 	struct err err = {0};
 
 	assert_ok(status_ref_commit(env->m, "shop", node, json, strlen(json), message, time_s, keep,
-				    &err),
+				    NULL, &err),
 		  &err);
 }
 
@@ -88,9 +88,9 @@ static void test_commit_refused(void **state)
 	struct env *env = *state;
 	struct err err = {0};
 
-	assert_fails(status_ref_commit(env->m, "../x", "n", "{}", 2, "m", 0, 0, &err), &err,
+	assert_fails(status_ref_commit(env->m, "../x", "n", "{}", 2, "m", 0, 0, NULL, &err), &err,
 		     ERR_CONFIG, "'../x' is no name of a cluster");
-	assert_fails(status_ref_commit(env->m, "shop", "N", "{}", 2, "m", 0, 0, &err), &err,
+	assert_fails(status_ref_commit(env->m, "shop", "N", "{}", 2, "m", 0, 0, NULL, &err), &err,
 		     ERR_CONFIG, "'N' is no name of a node");
 }
 
@@ -101,8 +101,8 @@ static void test_commit_cannot_write(void **state)
 	struct err err = {0};
 
 	fixture_write(&env->fx, "repo.git/refs/heads/status/shop", UNKNOWN "\n");
-	assert_fails(status_ref_commit(env->m, "shop", "node", "{}", 2, "m", 0, 0, &err), &err,
-		     ERR_GIT, "refs/heads/status/shop/node");
+	assert_fails(status_ref_commit(env->m, "shop", "node", "{}", 2, "m", 0, 0, NULL, &err),
+		     &err, ERR_GIT, "refs/heads/status/shop/node");
 }
 
 static size_t history_length(struct env *env)
@@ -163,7 +163,8 @@ static void test_list(void **state)
 	commit(env, "b", "{}", "b: of old", 1700000000, 0);
 	commit(env, "b", "{}", "b: healthy\nmore", 1700000001, 0);
 	commit(env, "a", "{}", "a: \033[31mred", 1700000002, 0);
-	assert_ok(status_ref_commit(env->m, "blog", "z", "{}", 2, "z: healthy", 5, 0, &err), &err);
+	assert_ok(status_ref_commit(env->m, "blog", "z", "{}", 2, "z: healthy", 5, 0, NULL, &err),
+		  &err);
 	assert_ok(status_ref_list(env->m, NULL, env->pool, &list, &err), &err);
 	assert_int_equal(list.n, 3);
 	assert_string_equal(list.v[0].cluster, "blog");
