@@ -283,7 +283,7 @@ class DockerHost:
             return self.engine.get("/_ping")
 
         try:
-            wait_for(ready, 60, "dockerd")
+            wait_for(ready, 240, "dockerd")
         except TimeoutError as error:
             raise AssertionError(f"{error}\n{self.tail()}") from None
 

@@ -52,9 +52,9 @@ rollout: {{health_timeout: 30s}}
         return self.repository.commit(message)
 
     def once(self, check=True):
-        return self.node.once(check=check)
+        return self.node.once(check=check, timeout=600)
 
-    def passes(self, condition, seconds=90, what="state"):
+    def passes(self, condition, seconds=300, what="state"):
         """Makes passes until the condition holds."""
         def attempt():
             self.once(check=False)
@@ -69,7 +69,7 @@ rollout: {{health_timeout: 30s}}
             status = self.status()
             ready = next(c for c in status["conditions"] if c["type"] == "Ready")
             return status["revision"]["applied"] == tip and ready["status"] == "True" and status
-        return self.passes(healthy, 120, f"health at {tip[:7]}: {self.condition('Ready') if self.has_status() else ''}")
+        return self.passes(healthy, 300, f"health at {tip[:7]}: {self.condition('Ready') if self.has_status() else ''}")
 
     def has_status(self):
         return self.repository.has_status("brave-panda")

@@ -135,13 +135,13 @@ def test_a_commit_that_does_not_become_healthy_touches_nothing(shop, image, word
     shop.repository.replace("clusters/demo/cluster.yaml", "health_timeout: 30s", "health_timeout: 8s")
     shop.image("web", "web:1", "health: {path: /health, interval: 1s, timeout: 1s}")
     good = shop.commit()
-    shop.passes(lambda: shop.text("web") == "web 1\n", 120)
+    shop.passes(lambda: shop.text("web") == "web 1\n", 300)
     shop.settle()
     before = shop.container("web")["Id"]
     shop.repository.replace("clusters/demo/services/web/service.yaml", "web:1", image)
     bad = shop.commit()
     with Client(shop, "web").asking() as client:
-        shop.passes(lambda: shop.status()["revision"]["quarantined"] == bad, 120, "quarantine")
+        shop.passes(lambda: shop.status()["revision"]["quarantined"] == bad, 300, "quarantine")
     assert not client.failures and set(client.answers) == {"web 1\n"}
     assert shop.container("web")["Id"] == before and len(shop.containers()) == 1
     status = shop.status()
@@ -230,14 +230,14 @@ def test_an_image_that_cannot_be_had(site, docker, tmp_path):
         shop.commit()
         shop.node.start()  # an agent that goes on remembers how often it tried
         try:
-            wait_for(lambda: shop.condition("Ready")["reason"] == "ImageUnavailable", 60, "condition")
+            wait_for(lambda: shop.condition("Ready")["reason"] == "ImageUnavailable", 200, "condition")
             assert "127.0.0.1:9/none:1" in shop.condition("Ready")["message"]
             assert shop.text("web") == "web 1\n"
             pulls = [r for r in proxy.take() if "/images/create" in r[1]]
             assert len(pulls) == 1
             shop.repository.replace("clusters/demo/services/web/service.yaml", "127.0.0.1:9/none:1", "dynia.test/web:2")
             shop.commit()
-            wait_for(lambda: shop.text("web") == "web 2\n", 90, "new version")
+            wait_for(lambda: shop.text("web") == "web 2\n", 300, "new version")
         finally:
             shop.node.stop_agent()
     finally:
@@ -279,7 +279,7 @@ def test_an_agent_that_is_killed_while_a_new_container_proves_itself(shop):
     shop.commit()
     shop.node.start()
     try:
-        wait_for(lambda: len(shop.containers("dynia.surge=1")) == 1, 60, "a container beside the old one")
+        wait_for(lambda: len(shop.containers("dynia.surge=1")) == 1, 300, "a container beside the old one")
     finally:
         shop.node.stop_agent(signal.SIGKILL)
     shop.repository.git("revert", "--no-edit", "HEAD")
