@@ -188,6 +188,7 @@ int agent_open(struct agent *agent, const struct agent_options *options, struct 
 		return -1;
 	agent->services = services_new(agent->config->docker);
 	agent->poller = poller_new();
+	agent->root.docker = agent->config->docker;
 	open_memory(agent);
 	return 0;
 }

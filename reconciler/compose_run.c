@@ -119,3 +119,11 @@ int compose_up(const struct compose *compose, struct err *err)
 
 	return run(compose, words, UP_TIMEOUT_MS, ERR_APPLY, err);
 }
+
+int compose_recreate(const struct compose *compose, const char *service, struct err *err)
+{
+	const char *const words[] = {"up",    "-d", "--no-build", "--no-deps", "--force-recreate",
+				     service, NULL};
+
+	return run(compose, words, UP_TIMEOUT_MS, ERR_APPLY, err);
+}

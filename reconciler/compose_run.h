@@ -25,4 +25,7 @@ int compose_config(const struct compose *compose, struct err *err);
 /* Makes of the project what the files say, and waits until its containers were started. ERR_APPLY. */
 int compose_up(const struct compose *compose, struct err *err);
 
+/* Makes the container of one of its services anew, and leaves the others as they are. ERR_APPLY. */
+int compose_recreate(const struct compose *compose, const char *service, struct err *err);
+
 #endif

@@ -53,6 +53,9 @@ void docker_init(struct docker *docker, const char *socket);
 /* The containers of this root ("" is "/"), running or not, in the pool. ERR_DOCKER. */
 int docker_list(struct docker *docker, const char *root, struct pool *pool,
 		struct container_list *ret, struct err *err);
+/* The containers of HAProxy ("haproxy") or Caddy, with runtime `container`. */
+int docker_list_ingress(struct docker *docker, const char *root, const char *program,
+			struct pool *pool, struct container_list *ret, struct err *err);
 /* Fills in what the list does not say: restarts. A container that is gone: -1 restarts. */
 int docker_inspect(struct docker *docker, struct container *container, struct err *err);
 /* 1 and its id (in the pool), 0 where it is not here, -1. */
@@ -70,6 +73,9 @@ int docker_remove(struct docker *docker, const struct container *container, stru
 /* What it said last, one line in the pool; "" where it said nothing. */
 const char *docker_last_words(struct docker *docker, const struct container *container,
 			      struct pool *pool);
+
+/* Its last lines, in the pool. */
+char *docker_log(struct docker *docker, const struct container *container, struct pool *pool);
 
 /* The network of that name is there; it is made, with our labels, where it was not. One of ours
  * with another subnet is ERR_APPLY. */

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "reconciler/docker_call.h"
+#include "render/compose.h"
 #include "render/labels.h"
 
 #define CONTAINERS_MAX 10000
@@ -109,8 +110,8 @@ static int by_place(const void *a, const void *b)
 	return order ? order : strcmp(x->name, y->name);
 }
 
-int docker_list(struct docker *docker, const char *root, struct pool *pool,
-		struct container_list *ret, struct err *err)
+static int list_labelled(struct docker *docker, const char *label, const char *value,
+			 struct pool *pool, struct container_list *ret, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf path = STRBUF_INIT;
 	json_t *rows;
@@ -119,7 +120,7 @@ int docker_list(struct docker *docker, const char *root, struct pool *pool,
 
 	*ret = (struct container_list) {0};
 	strbuf_addstr(&path, "/containers/json?all=1&");
-	docker_filter(&path, LABEL_ROOT, root[0] ? root : "/");
+	docker_filter(&path, label, value);
 	if (docker_ask(docker, path.buf, &rows, err) < 0)
 		return -1;
 	if (!json_is_array(rows) || json_array_size(rows) > CONTAINERS_MAX) {
@@ -175,23 +176,54 @@ static void drop_headers(const struct strbuf *raw, struct strbuf *ret)
 		strbuf_add(ret, raw->buf, raw->len);
 }
 
-const char *docker_last_words(struct docker *docker, const struct container *container,
-			      struct pool *pool)
+#define LOG_LINES "50"
+#define LOG_MAX (64 << 10)
+
+static void read_log(struct docker *docker, const struct container *container, const char *tail,
+		     struct strbuf *ret)
 {
 	CLEANUP(http_reply_release) struct http_reply reply = HTTP_REPLY_INIT;
 	CLEANUP(strbuf_release) struct strbuf path = STRBUF_INIT;
-	CLEANUP(strbuf_release) struct strbuf text = STRBUF_LIMITED(DOCKER_TEXT_MAX);
 	struct docker_call call = {.keep_tail = true};
 	struct err ignored;
+
+	strbuf_addf(&path, "/containers/%s/logs?stdout=1&stderr=1&tail=%s", container->id, tail);
+	call.path = path.buf;
+	if (docker_do(docker, &call, &reply, &ignored) == 0 && reply.status == 200)
+		drop_headers(&reply.body, ret);
+}
+
+const char *docker_last_words(struct docker *docker, const struct container *container,
+			      struct pool *pool)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_LIMITED(DOCKER_TEXT_MAX);
 	char *line;
 
-	strbuf_addf(&path, "/containers/%s/logs?stdout=1&stderr=1&tail=1", container->id);
-	call.path = path.buf;
-	if (docker_do(docker, &call, &reply, &ignored) < 0 || reply.status != 200)
-		return "";
-	drop_headers(&reply.body, &text);
+	read_log(docker, container, "1", &text);
 	strbuf_trim(&text);
 	line = pool_memdup(pool, text.buf, strcspn(text.buf, "\n"));
 	str_mask_controls(line);
 	return line;
+}
+
+char *docker_log(struct docker *docker, const struct container *container, struct pool *pool)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_LIMITED(LOG_MAX);
+
+	read_log(docker, container, LOG_LINES, &text);
+	return pool_memdup(pool, text.buf, text.len);
+}
+
+int docker_list(struct docker *docker, const char *root, struct pool *pool,
+		struct container_list *ret, struct err *err)
+{
+	return list_labelled(docker, LABEL_ROOT, root[0] ? root : "/", pool, ret, err);
+}
+
+int docker_list_ingress(struct docker *docker, const char *root, const char *program,
+			struct pool *pool, struct container_list *ret, struct err *err)
+{
+	const char *value = ingress_label(pool, root, program);
+
+	return list_labelled(docker, LABEL_INGRESS, value, pool, ret, err);
 }

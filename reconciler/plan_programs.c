@@ -138,12 +138,16 @@ static void plan_running(const struct row *row)
 {
 	const struct program_state *state = &row->state;
 	const struct action *file = plan_touches(row->plan, row->program);
+	const struct action *restart =
+		row->ops->restart_for ? plan_touches(row->plan, row->ops->restart_for) : NULL;
 	const char *want = watch_config(row->ground->want, row->program);
 
 	if (!state->answers && !was_here_before(row))
 		add_for_change(row, ACTION_START);
 	else if (!state->answers)
 		add_alone(row, ACTION_START, DRIFT_MARK "it does not answer");
+	else if (restart)
+		add(row, ACTION_START, restart->because, restart->n_because);
 	else if (file)
 		add(row, ACTION_RELOAD, file->because, file->n_because);
 	else if (row->ground->unfinished)

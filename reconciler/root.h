@@ -29,7 +29,8 @@
 
 struct root {
 	int fd;
-	char *path; /* absolute, no slash at the end; "" for the machine's own */
+	const char *docker; /* Docker's socket, as agent.yaml says; borrowed; NULL: not asked for */
+	char *path;         /* absolute, no slash at the end; "" for the machine's own */
 };
 
 #define ROOT_INIT                                                                                  \

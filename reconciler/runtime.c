@@ -9,11 +9,10 @@
 
 static const struct {
 	const char *name;
-	const struct runtime_ops *ops; /* NULL: rendered, planned and checked, but not run by this
-					  version */
+	const struct runtime_ops *ops;
 } runtimes[] = {
 	[RUNTIME_SYSTEM] = {"system", &runtime_system},
-	[RUNTIME_CONTAINER] = {"container", NULL},
+	[RUNTIME_CONTAINER] = {"container", &runtime_container},
 	[RUNTIME_PROCESS] = {"process", &runtime_process},
 };
 
@@ -25,11 +24,6 @@ static bool is_machine(const struct root *root)
 
 int runtime_check(const struct root *root, int runtime, struct err *err)
 {
-	if (!runtimes[runtime].ops)
-		return err_set(
-			err, ERR_CONFIG,
-			"this version of dynia cannot run 'ingress.runtime: %s' yet: use 'process'",
-			runtimes[runtime].name);
 	if (runtime == RUNTIME_SYSTEM && !is_machine(root))
 		return err_set(
 			err, ERR_CONFIG,

@@ -55,6 +55,9 @@ struct runtime_ops {
 	/* All that it finds was started by dynia. Where not (a unit may be its user's own), what has
 	 * no configuration of dynia's and was not applied before is left alone. */
 	bool owns_all;
+	/* A file of this program's is one that only a new start brings into effect; PROGRAM_NONE: no
+	 * file is. */
+	enum program restart_for;
 	/* Never fails for what the program does: that is what the state says. */
 	int (*observe)(const struct runtime_context *rt, enum program program,
 		       struct program_state *ret, struct err *err);
@@ -81,6 +84,7 @@ struct endpoints endpoints_under(const struct endpoints *at, const struct root *
 				 struct pool *pool);
 
 extern const struct runtime_ops runtime_process;
+extern const struct runtime_ops runtime_container;
 extern const struct runtime_ops runtime_system;
 extern const struct runtime_ops runtime_units;
 

@@ -22,4 +22,7 @@ int compose_override(const struct render_input *in, const struct service *servic
 int compose_add(const struct render_input *in, struct fileset *set, struct yaml_writer *y,
 		const struct out_file *file, struct err *err);
 
+/* What the label LABEL_INGRESS says of HAProxy's or Caddy's container (runtime container). */
+const char *ingress_label(struct pool *pool, const char *root, const char *program);
+
 #endif

@@ -2,6 +2,7 @@
  * where the host has them. Folders, not files: a rename leaves a mounted file as it was. */
 #include "base/cleanup.h"
 #include "render/compose.h"
+#include "render/labels.h"
 #include "render/layout.h"
 
 static void put_mount(const struct render_input *in, struct yaml_writer *y, enum layout what,
@@ -18,9 +19,18 @@ static void put_mount(const struct render_input *in, struct yaml_writer *y, enum
 	yaml_end(y);
 }
 
-static void put_common(struct yaml_writer *y, const char *image, const struct resources *resources)
+const char *ingress_label(struct pool *pool, const char *root, const char *program)
+{
+	return pool_printf(pool, "%s %s", root[0] ? root : "/", program);
+}
+
+static void put_common(const struct render_input *in, struct yaml_writer *y, const char *program,
+		       const char *image, const struct resources *resources)
 {
 	yaml_string(y, "image", image);
+	yaml_map_begin(y, "labels");
+	yaml_string(y, LABEL_INGRESS, ingress_label(in->pool, in->facts->root, program));
+	yaml_end(y);
 	yaml_string(y, "network_mode", "host");
 	yaml_string(y, "restart", "unless-stopped");
 	/* Root without its capabilities: it owns the certificates (0600) and its socket's folder,
@@ -66,7 +76,7 @@ static void put_haproxy(const struct render_input *in, struct yaml_writer *y)
 	};
 
 	yaml_map_begin(y, "haproxy");
-	put_common(y, ingress->images.haproxy, &ingress->resources.haproxy);
+	put_common(in, y, "haproxy", ingress->images.haproxy, &ingress->resources.haproxy);
 	put_command(y, command, ARRAY_SIZE(command));
 	yaml_list_begin(y, "volumes");
 	put_mount(in, y, LAYOUT_HAPROXY, true);
@@ -90,7 +100,7 @@ static void put_caddy(const struct render_input *in, struct yaml_writer *y)
 	};
 
 	yaml_map_begin(y, "caddy");
-	put_common(y, ingress->images.caddy, &ingress->resources.caddy);
+	put_common(in, y, "caddy", ingress->images.caddy, &ingress->resources.caddy);
 	put_command(y, command, ARRAY_SIZE(command));
 	yaml_list_begin(y, "volumes");
 	put_mount(in, y, LAYOUT_CADDY, true);

@@ -10,6 +10,8 @@
 #define LABEL_FILES "dynia.files" /* digest of the files that it mounts */
 #define LABEL_SURGE "dynia.surge" /* it shows that it works beside the old one */
 #define LABEL_NETWORK "dynia.network"
+#define LABEL_INGRESS                                                                              \
+	"dynia.ingress" /* HAProxy or Caddy: the root, a space, the program; no LABEL_ROOT */
 
 /* Compose's own. */
 #define LABEL_PROJECT "com.docker.compose.project"

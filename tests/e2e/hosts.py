@@ -1,6 +1,7 @@
 """A node by each ingress.runtime, with one face: what a test of all runtimes needs of it.
 
     process    below a folder, in the test's own network namespace
+    container  the same, with a dockerd
     system     a machine of its own, with systemd (machine.py)
 """
 
@@ -10,6 +11,7 @@ import pathlib
 import signal
 import socket
 
+from docker_host import Root
 from harness import CADDY, HEALTH, HTTP, HTTPS, STATS, Daemon, Site, fetch, start_time, wait_for
 from machine import Machines
 
@@ -195,4 +197,55 @@ class SystemHost(Host):
             self.machine.run("systemctl", "stop", f"{unit}.service", check=False)
 
 
-HOSTS = {"process": ProcessHost, "system": SystemHost}
+class ContainerHost(ProcessHost):
+    """Below a folder, with HAProxy and Caddy in containers around this machine's own programs."""
+
+    runtime = "container"
+    IMAGES = {"haproxy": "/usr/sbin/haproxy", "caddy": "/usr/bin/caddy"}
+
+    def __init__(self, docker):
+        super().__init__()
+        self.docker = docker
+        for name, program in self.IMAGES.items():
+            root = Root()
+            root.busybox()
+            root.program(program)
+            docker.image(f"dynia.test/{name}:1", root.finish(), [f'CMD ["{program}"]'])
+        agent = self.path("/etc/dynia/agent.yaml")
+        agent.write_text(agent.read_text(encoding="utf-8") + f"docker: {docker.socket}\n", encoding="utf-8")
+
+    def cluster(self, runtime=None, http=HTTP, more=None):
+        images = ", ".join(f"{name}: 'dynia.test/{name}:1'" for name in self.IMAGES)
+        super().cluster(runtime, http, f"  images: {{{images}}}\n{more or ''}")
+
+    def containers(self, program):
+        return self.docker.engine.containers(f"dynia.ingress={self.root} {program}")
+
+    def pid(self, program):
+        """As it is numbered here: the daemon has a pid namespace of its own."""
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+                inside = int(pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").split("NSpid:")[1].split("\n")[0].split()[-1])
+                if os.path.basename(command.split(b"\0")[0]) == program.encode() and inside == 1 and \
+                        os.fsencode(f"{self.root}/") in command:
+                    return int(pid)
+        return None
+
+    def close(self):
+        try:
+            for program in self.IMAGES:
+                for container in self.containers(program):
+                    self.docker.engine.delete(f"/containers/{container['Id']}", force=True)
+        finally:
+            super().close()
+
+
+def make(runtime, request):
+    """The host of a runtime; a dockerd only where it is asked for."""
+    if runtime == "container":
+        return ContainerHost(request.getfixturevalue("docker_session"))
+    return {"process": ProcessHost, "system": SystemHost}[runtime]()
+
+
+RUNTIMES = ("container", "process", "system")

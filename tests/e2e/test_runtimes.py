@@ -6,10 +6,10 @@ import hosts
 from harness import HTTP, wait_for
 
 
-@pytest.fixture(params=sorted(hosts.HOSTS), scope="module")
+@pytest.fixture(params=hosts.RUNTIMES, scope="module")
 def host(request):
     """A node that serves one page, converged once for the tests of one runtime."""
-    with hosts.HOSTS[request.param]() as made:
+    with hosts.make(request.param, request) as made:
         made.cluster()
         made.page("hello", "first")
         made.repository.commit("first")
@@ -186,3 +186,23 @@ def test_the_machines_units_are_not_a_folders(host):
     assert "which do not live below --root" in done.stderr
     answers(host, "first")
     host.runtime = "process"
+
+
+@pytest.mark.parametrize("host", ["container"], indirect=True)
+def test_containers_have_their_limits_and_nothing_is_left(host):
+    before = pids(host)
+    host.cluster(more="  resources: {caddy: {limits: {memory: 96M, cpus: 0.5}}}\n")
+    host.repository.commit("limits")
+    host.once()
+    answers(host, "first")
+    config = host.docker.engine.inspect(host.containers("caddy")[0]["Id"])["HostConfig"]
+    assert config["Memory"] == 96 << 20 and config["NanoCpus"] == 500_000_000, config
+    assert config["NetworkMode"] == "host" and config["CapDrop"] == ["ALL"]
+    assert host.pid("caddy") != before["caddy"]
+    host.cluster(runtime="process")
+    host.repository.commit("process")
+    host.once()
+    answers(host, "first")
+    assert not host.containers("haproxy") + host.containers("caddy")
+    assert host.once().stderr == ""
+    host.runtime = "container"
