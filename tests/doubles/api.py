@@ -38,6 +38,7 @@ class Call:
     body: object
     at: float
     status: int = 0  # 0: never answered
+    answer: object = None
 
 
 class Refused(Exception):
@@ -163,7 +164,7 @@ class Double:
             handler.close_connection = True
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
-        call.status = status
+        call.status, call.answer = status, document
         body = b"" if document is None else json.dumps(document).encode()
         handler.send_response(status)
         for name, value in headers.items():
