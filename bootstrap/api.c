@@ -401,6 +401,20 @@ int api_send(struct api *api, const char *method, const char *path, const json_t
 	return 0;
 }
 
+/* No answer came, and the request may still be on its way through the API: one that is made meanwhile
+ * would be made twice. Looks for as long again as a request may take. */
+static int look_until_settled(struct api *api, api_find_fn *find, void *arg, struct err *err)
+{
+	int64_t end = clock_ms() + api->timeout_ms;
+	int found = 0;
+
+	while (!found && clock_ms() < end) {
+		wait_ms(api, api->wait_ms, "whether it was made although no answer came");
+		found = find(arg, err);
+	}
+	return found;
+}
+
 int api_create(struct api *api, const char *path, const json_t *body, api_find_fn *find, void *arg,
 	       json_t **ret, struct err *err)
 {
@@ -412,7 +426,17 @@ int api_create(struct api *api, const char *path, const json_t *body, api_find_f
 			return found;
 		if (api_try(api, "POST", path, body, ret, &again, err) == 0)
 			return 0;
-		if (!again || api_pause(api, tried, err) < 0)
+		if (!again)
+			return -1;
+		if (api->status == 0) {
+			struct err why = *err;
+
+			found = look_until_settled(api, find, arg, err);
+			if (found)
+				return found;
+			*err = why;
+		}
+		if (api_pause(api, tried, err) < 0)
 			return -1;
 	}
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "bootstrap/bootstrap.h"
+#include "bootstrap/holder.h"
 #include "bootstrap/names.h"
 #include "bootstrap/user_data.h"
 #include "cli/boot_print.h"
@@ -151,6 +152,30 @@ static int destroy(const struct bootstrap_options *o, const struct cluster *clus
 	return carry_out(o, cluster, true);
 }
 
+/* What the node that holds the address does by itself, for a person: it moves here. */
+static int hold(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	const struct holder_tokens tokens = {
+		.digitalocean = getenv(digitalocean_api.token_variable),
+		.cloudflare = getenv(cloudflare_api.token_variable),
+	};
+	const struct node *node = o->node ? cluster_find_node(cluster, o->node) : NULL;
+	struct holder_result result;
+	struct err err = {0};
+
+	if (!node) {
+		err_set(&err, ERR_USAGE, "bootstrap hold: which node? Add --node NAME, one of %s",
+			cluster->path);
+		return cli_fail(&err);
+	}
+	if (holder_keep(cluster, node, &tokens, &result, &err) < 0)
+		return cli_fail(&err);
+	printf("%s, %zu records changed\n",
+	       result.moved ? "the reserved IP has moved" : "the reserved IP stays",
+	       result.records);
+	return EXIT_DONE;
+}
+
 static int user_data(const struct bootstrap_options *o, const struct cluster *cluster)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
@@ -177,10 +202,8 @@ static const struct {
 	const char *name;
 	int (*run)(const struct bootstrap_options *o, const struct cluster *cluster);
 } verbs[] = {
-	{"plan", plan},
-	{"apply", apply},
-	{"destroy", destroy},
-	{"user-data", user_data},
+	{"plan", plan}, {"apply", apply},         {"destroy", destroy},
+	{"hold", hold}, {"user-data", user_data},
 };
 
 /* --cluster, or the one that there is. */
@@ -240,7 +263,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"cluster", "NAME", "the cluster; may be left out where there is only one",
 		 .text = &o.cluster},
-		{"node", "NAME", "user-data: for this node", .text = &o.node},
+		{"node", "NAME", "hold, user-data: for this node", .text = &o.node},
 		{"replace", "NODE", "plan, apply: another droplet for this node",
 		 .text = &o.boot.replace},
 		{"add", "N", "plan: propose names for so many more nodes", .text = &o.add},
@@ -271,27 +294,27 @@ static int run(const struct command *self, int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(verbs[i].name, args.v[0]) == 0)
 			return run_verb(&o, i);
-	return cli_usage_error(self, "'%s' is none of plan, apply, destroy and user-data",
+	return cli_usage_error(self, "'%s' is none of plan, apply, destroy, hold and user-data",
 			       args.v[0]);
 }
 
 const struct command cmd_bootstrap = {
 	.name = "bootstrap",
-	.arguments = "plan|apply|destroy|user-data [PATH]",
+	.arguments = "plan|apply|destroy|hold|user-data [PATH]",
 	.summary =
 		"make the machines of a cluster, its address, firewall and records, or take them "
 		"away",
 	.help = "Droplets, VPC, cloud firewall and reserved IP at DigitalOcean, records at "
-		"Cloudflare: what cluster.yaml\n"
-		"says. There is no state file: what is there is found by the tag "
-		"dynia-cluster:NAME, and apply can be\n"
-		"interrupted and run again, from anywhere. Nothing without that mark is "
-		"touched.\n\n"
+		"Cloudflare: what\n"
+		"cluster.yaml says. There is no state file: what is there is found by the tag\n"
+		"dynia-cluster:NAME, and apply can be interrupted and run again, from anywhere. "
+		"Nothing\n"
+		"without that mark is touched. hold moves the reserved IP to a node by hand.\n\n"
 		"Tokens are read from DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN. Also in the "
 		"environment:\n"
-		"DIGITALOCEAN_API_URL and CLOUDFLARE_API_URL, DYNIA_API_TIMEOUT (30s, for one "
-		"request), DYNIA_API_WAIT\n"
-		"(1s, between two looks, and before a second try).",
+		"DIGITALOCEAN_API_URL, CLOUDFLARE_API_URL, DYNIA_API_TIMEOUT (30s, for one "
+		"request),\n"
+		"DYNIA_API_WAIT (1s, between two looks, and before a second try).",
 	.example = "  dynia bootstrap plan --cluster shop\n"
 		   "  dynia bootstrap apply --cluster shop\n"
 		   "  dynia bootstrap apply --replace misty-owl --yes\n"

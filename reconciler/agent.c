@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/parse.h"
+#include "base/process.h"
 #include "base/unixsock.h"
 #include "gitsync/poll.h"
 #include "reconciler/ear.h"
@@ -335,11 +336,23 @@ static void log_outcome(struct agent *agent, bool failed, const struct err *err)
 	memcpy(agent->last_error, now, strlen(now) + 1);
 }
 
+/* By which `dynia vrrp` finds the loop, to have it make a pass at once. */
+static int write_pid(const struct agent *agent, struct err *err)
+{
+	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+
+	strbuf_addf(&line, "%d %llu\n", (int)getpid(), process_start_time(getpid()));
+	return file_replace_in(agent->root.fd, PATH_AGENT_PID, line.buf, line.len, 0644, err);
+}
+
 int agent_run(struct agent *agent, struct err *err)
 {
 	AUTO_CLOSE int signals = open_signals(err);
 	unsigned unsynced = 0;
-	int go_on = signals < 0 || ear_open(agent, err) < 0 || notify_ready(err) < 0 ? -1 : 1;
+	int go_on = signals < 0 || write_pid(agent, err) < 0 || ear_open(agent, err) < 0 ||
+				    notify_ready(err) < 0
+			    ? -1
+			    : 1;
 
 	log_info("dynia %s: node %s of cluster %s, every %d s", DYNIA_VERSION, agent->node,
 		 agent->cluster, (int)(agent->config->interval_ms / 1000));

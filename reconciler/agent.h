@@ -16,6 +16,7 @@
 #include "base/pool.h"
 #include "gitsync/mirror.h"
 #include "reconciler/high_water.h"
+#include "reconciler/holder.h"
 #include "reconciler/index.h"
 #include "reconciler/listener.h"
 #include "reconciler/metrics.h"
@@ -66,6 +67,7 @@ struct agent {
 	struct unverified unverified;
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
+	struct holder_memory holder;
 	struct pass_counts counts;
 	char listen_error[1000];
 	char last_error[1000]; /* the message that was logged last, so that it is said once */

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "reconciler/holder.h"
 #include "reconciler/steps.h"
 
 static void pass_begin(struct pass *p, struct agent *agent, struct outcome *outcome)
@@ -63,6 +64,7 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	if ((!failed || pass.refused.err.code) && !pass.suspended &&
 	    step_judge(&pass, &candidate, err) < 0)
 		failed = -1;
+	step_hold(&pass);
 	if (step_report(&pass, failed ? err : NULL, &report) < 0) {
 		if (failed)
 			log_error("%s", report.msg);

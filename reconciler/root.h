@@ -23,6 +23,8 @@
 #define PATH_GENERATIONS "/var/lib/dynia/generations"
 #define PATH_RUN "/run/dynia"
 #define PATH_LOCK "/run/dynia/lock"
+#define PATH_VRRP "/run/dynia/vrrp"
+#define PATH_AGENT_PID "/run/dynia/agent.pid"
 /* Empty: the root of processes that need no files. */
 #define PATH_JAIL "/run/dynia/empty"
 #define PATH_CHECK "/run/dynia/check"
