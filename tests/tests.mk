@@ -12,6 +12,7 @@ PACKAGES_check := run check
 PACKAGES_e2e := run check
 PACKAGES_golden := run check
 PACKAGES_bench := run check
+PACKAGES_bench-fleet := run check
 PACKAGES_lint := check lint
 PACKAGES_format := lint
 PACKAGES_sanitize := run check
@@ -84,6 +85,9 @@ coverage: tools ## which lines the tests run: build/cover/coverage.html
 
 bench: tools all $(BENCH_BIN) ## time and memory beside the budget and the floor
 	@DYNIA=$(abspath $(O)/dynia) BENCH=$(abspath $(O)/bench) $(PYTHON) tests/bench/bench.py
+
+bench-fleet: tools all ## 200 agents against one git server: AGENTS=200 ROUNDS=20 AT_ONCE=4
+	@DYNIA=$(abspath $(O)/dynia) $(PYTHON) tests/bench/fleet.py
 
 demo: tools all ## two nodes on this machine, from a commit to a served page
 	@DYNIA=$(abspath $(O)/dynia) KEEP=$(KEEP) $(PYTHON) tests/demo/demo.py
@@ -159,5 +163,5 @@ generated: all ## fail where generating those files again changes one
 	@for f in schema/cluster.json schema/service.json schema/agent.json reference.md dynia.1; do \
 		cmp $(O)/generated/$$f docs/$$f || { echo "run make schema, and commit what it writes" >&2; exit 1; }; done
 
-.PHONY: check unit corpora e2e golden sanitize fuzz fuzz-run coverage bench demo lint lint-compilers lint-headers \
+.PHONY: check unit corpora e2e golden sanitize fuzz fuzz-run coverage bench bench-fleet demo lint lint-compilers lint-headers \
 	lint-layers lint-tidy lint-cppcheck lint-format lint-text programs format schema generated

@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 import generate  # noqa: E402
+import git_servers  # noqa: E402
 import harness  # noqa: E402
 from harness import DYNIA, wait_for  # noqa: E402
 
@@ -154,6 +155,55 @@ def poll(node, seconds):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def agent_seconds(pid):
+    """Processor seconds of a process alone, without the workers that it has run."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    with open(f"/proc/{pid}/schedstat", encoding="utf-8") as file:
+        exact = int(file.read().split()[0]) / 1e9
+    return exact or (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def polls_over_https():
+    """Bytes and processor time of a poll, beside git ls-remote of the same two refs, on few refs and on many."""
+    with harness.Site() as site:
+        node = converged(site, 10)
+        address = site.address(240)
+        authority = git_servers.Authority(site.folder / "ca")
+        node.write("etc/dynia/ca.pem", authority.pem.read_text(encoding="utf-8"))
+        server = git_servers.Https(site.repository, address, authority.sign("bench", address))
+        try:
+            node.write("etc/dynia/agent.yaml", f"version: 1\nrepository: {server.url}\ncluster: big\nnode: node-0\ninterval: 1s\n"
+                       f"listen: {node.address}:9797\nca_file: /etc/dynia/ca.pem\n")
+            head, have = site.repository.git("rev-parse", "HEAD"), 0
+            for refs in (10, 10000):
+                with open(site.repository.bare / "packed-refs", "a", encoding="utf-8") as file:
+                    file.writelines(f"{head} refs/pull/{i}/head\n" for i in range(have, refs))
+                have = refs
+                poll_row(node, server, refs, authority)
+        finally:
+            server.stop()
+
+
+def poll_row(node, server, refs, authority):
+    node.start()
+    started = len(server.requests())
+    wait_for(lambda: len(server.requests()) > started + 4, 60, "a poll")
+    first, before = len(server.requests()), agent_seconds(node.agent.pid)
+    wait_for(lambda: len(server.requests()) >= first + 10, 60, "ten polls")
+    polls, spent = server.requests()[first:], agent_seconds(node.agent.pid) - before
+    node.stop_agent()
+    mine = sum(p[4] + p[5] for p in polls) / len(polls)
+    count = len(server.requests())
+    env = {**os.environ, "GIT_SSL_CAINFO": str(authority.pem), "no_proxy": "*"}
+    argv = ["git", "ls-remote", server.url, "refs/heads/main", "refs/heads/status/big/node-0"]
+    git_cpu = statistics.median(measured(argv, env=env)[1] for _ in range(10))
+    theirs = sum(p[4] + p[5] for p in server.requests()[count:]) / 10
+    row(f"a pass with nothing new over https, {refs} refs: bytes, beside git ls-remote", f"{mine:.0f}", "", f"{theirs:.0f}", f"{mine / theirs:.2f}")
+    row("  processor time of the whole pass", ms(spent / len(polls)), "", ms(git_cpu), f"{spent / len(polls) / git_cpu:.3f}")
+    alone = float(harness.run(BENCH / "poll_bench", server.url, authority.pem, *argv[3:], 200).stdout)
+    row(f"a poll over https, {refs} refs: processor time", f"{alone * 1000:.3f} ms", "0.5 ms", ms(git_cpu), f"{alone / git_cpu:.4f}")
+
+
 def push_to_served():
     with harness.Site() as site:
         node = converged(site, 100)
@@ -184,6 +234,7 @@ def main():
         rendering(site.folder)
     nothing_to_do()
     idle()
+    polls_over_https()
     push_to_served()
     table()
 
