@@ -323,7 +323,7 @@ class Gpg:
     def key(self, name, expires="never", at=None):
         self.gpg(*(["--faked-system-time", at] if at else []), "--quick-generate-key", f"{name} <{name}@example.com>",
                  "ed25519", "sign", expires)
-        return re.search(r"fpr:+(\w+):", self.gpg("--with-colons", "--list-keys", name)).group(1)
+        return re.search(r"fp[r]:+(\w+):", self.gpg("--with-colons", "--list-keys", name)).group(1)
 
     def export(self, *keys):
         return subprocess.run(["gpg", "--batch", "--export", *keys], env=self.env, check=True, capture_output=True).stdout
