@@ -127,6 +127,7 @@ class Machine:
         self.address = f"{NETWORK}.{number}"
         self.folder = machines.folder / name
         self.root = self.folder / "root"
+        self.with_program = True  # the one under test; False where a package brings it
         self.nspawn = None
         self.init = None
 
@@ -177,7 +178,8 @@ class Machine:
             self.nspawn = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit", "-M", self.name,
                  f"--network-bridge={BRIDGE}", "--capability=all", "--resolv-conf=off", "--timezone=off", "--console=pipe",
-                 f"--bind={self.folder / 'docker'}:/var/lib/docker", f"--bind-ro={DYNIA}:/usr/bin/dynia", "-b"],
+                 f"--bind={self.folder / 'docker'}:/var/lib/docker",
+                 *([f"--bind-ro={DYNIA}:/usr/bin/dynia"] if self.with_program else []), "-b"],
                 env=env, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
         try:
             self.init = wait_for(self._find_init, 60, f"init of {self.name}")

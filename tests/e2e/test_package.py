@@ -1,11 +1,21 @@
 """The Debian package: what is in it, and what dpkg and systemd make of it."""
 
+import contextlib
+import http.client
+import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
+import threading
 
+import harness
 import pytest
-from harness import SOURCE, run
+from harness import SOURCE, run, wait_for
+from machine import NETWORK, Machines
+
+pytestmark = pytest.mark.heavy
 
 UNIT = SOURCE / "packaging" / "debian" / "dynia.service"
 MOST_EXPOSED = 30  # tenths, of 100
@@ -13,7 +23,9 @@ MOST_EXPOSED = 30  # tenths, of 100
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory):
-    """The package, built from this tree and seen by lintian: `make deb` fails where that says a word."""
+    """The package, built from this tree and seen by lintian: `make deb` fails where that says a word. DEB=FILE: that one."""
+    if os.environ.get("DEB"):
+        return pathlib.Path(os.environ["DEB"])
     folder = tmp_path_factory.mktemp("package")
     # The source as it is, in a folder of its own: another test process may build at the same time.
     for part in ("Makefile", "README.md", *(p.name for p in SOURCE.iterdir() if p.is_dir() and p.name not in ("build", ".git"))):
@@ -52,3 +64,248 @@ def test_make_install(tmp_path):
     assert {"bin/dynia", "share/man/man1/dynia.1", "share/man/man5/dynia-agent.yaml.5", "share/zsh/vendor-completions/_dynia",
             "lib/systemd/system/dynia.service", "lib/sysusers.d/dynia.conf"} <= found
     assert run(tmp_path / "usr/local/bin/dynia", "version").stdout.startswith("dynia ")
+
+
+# --- on a machine -----------------------------------------------------------------------------------------------------
+
+HOST = "hello.demo.test"
+SECONDS = 180
+
+
+class Requests:
+    """Requests without a pause while a block runs: new connections, and one that is kept. None may fail."""
+
+    def __init__(self, address):
+        self.address, self.answered, self.failed = address, 0, []
+        self.end = threading.Event()
+        self.threads = [threading.Thread(target=f, daemon=True) for f in (self.new_connections, self.kept_connection)]
+
+    def judge(self, status):
+        if status == 200:
+            self.answered += 1
+        else:
+            self.failed.append(status)
+
+    def new_connections(self):
+        while not self.end.is_set():
+            try:
+                self.judge(harness.fetch(self.address, HOST).status)
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+
+    def kept_connection(self):
+        connection = None
+        while not self.end.is_set():
+            try:
+                connection = connection or http.client.HTTPConnection(self.address, harness.CADDY, timeout=10)
+                connection.request("GET", "/", headers={"Host": HOST})
+                answer = connection.getresponse()
+                answer.read()
+                self.judge(answer.status)
+                if answer.will_close:
+                    connection = connection.close()
+            except (OSError, http.client.HTTPException) as error:
+                self.failed.append(repr(error))
+                connection = None
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        wait_for(lambda: self.answered > 20 or self.failed, SECONDS, "first answers")
+        return self
+
+    def __exit__(self, *exception):
+        before = self.answered
+        if not any(exception):
+            wait_for(lambda: self.answered > before + 20 or self.failed, SECONDS, "last answers")
+        self.end.set()
+        for thread in self.threads:
+            thread.join(SECONDS)
+        if not any(exception):
+            assert not self.failed, f"{len(self.failed)} lost, {self.answered} answered: {self.failed[:3]}"
+
+
+class Agent:
+    """A machine on which the package is, and what can be asked of it."""
+
+    def __init__(self, machine, repository):
+        self.machine, self.repository = machine, repository
+        self.run = machine.run
+
+    def install(self, package):
+        shutil.copy(package, self.machine.path("/root/dynia.deb"))
+        return self.run("dpkg", "--install", "/root/dynia.deb", timeout=600)
+
+    def wait_for(self, condition, what):
+        try:
+            return wait_for(condition, SECONDS, what)
+        except TimeoutError as error:
+            raise harness.Failed(f"{error}\n{self.journal()}") from error
+
+    def journal(self):
+        return self.run("journalctl", "--no-pager", "--lines=60", check=False).stdout
+
+    def show(self, name):
+        return self.run("systemctl", "show", "dynia", f"--property={name}", "--value").stdout.strip()
+
+    @property
+    def pid(self):
+        return int(self.show("MainPID"))
+
+    def programs(self):
+        """Each of HAProxy and Caddy with its pid and start time, as the agent wrote them down."""
+        return {name: self.run("cat", f"/run/dynia/{name}.pid").stdout.split() for name in ("haproxy", "caddy")}
+
+    def alive(self):
+        return {name: self.run("ps", "-o", "comm=", "-p", pid).stdout.strip() for name, (pid, _) in self.programs().items()}
+
+    def files(self):
+        """Inode, size and time of all that the agent manages."""
+        return self.run("find", "/opt/dynia", "/etc/logrotate.d/dynia", "-type", "f", "-printf", "%p %i %s %T@\\n").stdout
+
+    def serves(self):
+        return harness.fetch(self.machine.address, HOST).status == 200
+
+    def status(self):
+        return self.repository.status(self.machine.name)
+
+    def wait_for_pass(self):
+        """The agent that runs now has ended a pass: it says so in its unit's status."""
+        return self.wait_for(lambda: "healthy at" in self.show("StatusText"), "pass")
+
+
+@pytest.fixture(scope="module")
+def machines():
+    with Machines() as machines:
+        yield machines
+
+
+@contextlib.contextmanager
+def installed(machines, package, name, cluster=()):
+    """The package on a machine where agent.yaml came after it, and that serves the demo cluster, with these changes to its file."""
+    with tempfile.TemporaryDirectory(prefix="dyp") as folder:
+        repository = harness.Repository(folder)
+        machine = machines.add(name)
+        machine.with_program = False
+        shutil.copytree(harness.EXAMPLES / "clusters/demo", repository.tree / "clusters/demo")
+        (repository.tree / "clusters/demo/services/motd.yaml").unlink()
+        for old, new in (("  brave-panda: {address: 127.0.10.1}\n", ""), ("misty-owl: {address: 127.0.10.2}",
+                         f"{name}: {{address: {machine.address}}}"), *cluster):
+            repository.replace("clusters/demo/cluster.yaml", old, new)
+        repository.commit("first")
+        daemon = harness.Daemon(repository, machines.HOST)
+        try:
+            machine.boot()
+            agent = Agent(machine, repository)
+            agent.install(package)
+            # Installed and enabled; with nothing to do, it is not started and has not failed.
+            assert agent.show("UnitFileState") == "enabled"
+            assert (agent.show("ActiveState"), agent.show("ConditionResult")) == ("inactive", "no")
+            machine.write("/etc/dynia/agent.yaml",
+                          f"version: 1\nrepository: {daemon.url}\ncluster: demo\nnode: {name}\ninterval: 1s\n")
+            agent.run("systemctl", "start", "dynia")
+            agent.wait_for(agent.serves, "page")
+            agent.wait_for_pass()
+            yield agent
+        finally:
+            daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def agent(machines, package):
+    with installed(machines, package, "brave-panda") as agent:
+        yield agent
+
+
+def test_installed(agent):
+    assert agent.show("ActiveState") == "active"
+    assert agent.run("id", "-un", "dynia").stdout == "dynia\n"
+    assert agent.run("getent", "passwd", "dynia").stdout.strip().endswith(":/nonexistent:/usr/sbin/nologin")
+    modes = agent.run("stat", "-c", "%a %U %n", "/etc/dynia", "/var/lib/dynia", "/run/dynia", "/var/log/dynia").stdout
+    assert all(line.startswith("755 root ") for line in modes.splitlines()), modes
+    # The unit's limits are those of the process.
+    status = agent.run("cat", f"/proc/{agent.pid}/status").stdout
+    assert re.search(r"^NoNewPrivs:\s1$", status, re.M) and re.search(r"^Seccomp:\s2$", status, re.M)
+    assert not int(re.search(r"^CapBnd:\s(\w+)$", status, re.M)[1], 16) & (1 << 21), "CAP_SYS_ADMIN"
+    assert agent.alive() == {"haproxy": "haproxy", "caddy": "caddy"}
+    assert agent.show("NRestarts") == "0"
+
+
+def test_an_upgrade_changes_nothing_and_loses_nothing(agent, package, tmp_path):
+    before = agent.pid, agent.programs(), agent.files(), agent.status()
+    unpacked = tmp_path / "unpacked"
+    run("dpkg-deb", "--raw-extract", package, unpacked)
+    control = unpacked / "DEBIAN" / "control"
+    control.write_text(re.sub(r"^(Version: .*)-1$", r"\1-2", control.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
+    run("dpkg-deb", "--root-owner-group", "--build", unpacked, tmp_path / "next.deb")
+    with Requests(agent.machine.address):
+        agent.install(tmp_path / "next.deb")
+        assert agent.run("dpkg-query", "-W", "-f", "${Version}", "dynia").stdout.endswith("-2")
+        agent.wait_for_pass()
+    pid, programs, files, status = before
+    assert agent.pid != pid and agent.show("ActiveState") == "active"
+    assert agent.programs() == programs and agent.alive() == {"haproxy": "haproxy", "caddy": "caddy"}
+    assert agent.files() == files
+    now = agent.status()
+    assert (now["generation"], now["revision"], now["drift"]) == (status["generation"], status["revision"], status["drift"])
+
+
+def test_a_killed_agent_comes_back(agent):
+    programs, pid = agent.programs(), agent.pid
+    with Requests(agent.machine.address):
+        agent.run("kill", "-KILL", pid)
+        agent.wait_for(lambda: agent.pid not in (0, pid), "agent")
+        agent.wait_for_pass()
+    assert agent.programs() == programs
+
+
+def test_a_hanging_agent_is_started_anew(agent):
+    """The watchdog: a process that is stopped says nothing, as one that hangs in the kernel or in an endless loop."""
+    programs = agent.programs()
+    agent.machine.write("/etc/systemd/system/dynia.service.d/test.conf", "[Service]\nWatchdogSec=2s\n")
+    agent.run("systemctl", "daemon-reload")
+    agent.run("systemctl", "restart", "dynia")
+    agent.wait_for_pass()
+    pid = agent.pid
+    with Requests(agent.machine.address):
+        agent.run("kill", "-STOP", pid)
+        agent.wait_for(lambda: agent.pid not in (0, pid), "agent")
+        agent.wait_for_pass()
+    assert agent.programs() == programs
+    agent.run("rm", "/etc/systemd/system/dynia.service.d/test.conf")
+    agent.run("systemctl", "daemon-reload")
+    agent.run("systemctl", "restart", "dynia")
+
+
+def test_removed_and_purged(agent, package):
+    """The last of this machine."""
+    programs = agent.programs()
+    with Requests(agent.machine.address):
+        agent.run("dpkg", "--remove", "dynia", timeout=600)
+        assert agent.show("ActiveState") == "inactive" and not agent.machine.path("/usr/bin/dynia").exists()
+        assert agent.machine.path("/etc/dynia/agent.yaml").exists() and agent.machine.path("/var/lib/dynia/state.json").exists()
+        assert agent.alive() == {"haproxy": "haproxy", "caddy": "caddy"}
+        # Installed again, it takes up what it had.
+        agent.install(package)
+        agent.wait_for_pass()
+        assert agent.programs() == programs
+        agent.run("dpkg", "--purge", "dynia", timeout=600)
+    assert not any(agent.machine.path(path).exists() for path in ("/etc/dynia", "/var/lib/dynia", "/var/log/dynia", "/usr/bin/dynia"))
+    assert agent.run("systemctl", "list-unit-files", "dynia.service", check=False).stdout.count("dynia") == 0
+    assert agent.serves()
+
+
+def test_the_distributions_units_below_the_units_limits(machines, package):
+    """With `runtime: system` and an address that moves, the agent does all that it has to within what its unit allows."""
+    changes = [("runtime: process", "runtime: system"),
+               ("ingress:\n", f"vip: {{address: {NETWORK}.200, interface: host0}}\n\ningress:\n")]
+    with installed(machines, package, "misty-owl", changes) as agent:
+        wait = ("haproxy", "caddy", "keepalived")
+        assert agent.run("systemctl", "is-active", *wait).stdout.split() == ["active"] * 3
+        pids = agent.run("systemctl", "show", "--property=MainPID", "--value", *wait).stdout
+        with Requests(agent.machine.address):
+            agent.install(package)
+            agent.run("systemctl", "restart", "dynia")
+            agent.wait_for_pass()
+            agent.run("dpkg", "--purge", "dynia", timeout=600)
+        assert agent.run("systemctl", "show", "--property=MainPID", "--value", *wait).stdout == pids
