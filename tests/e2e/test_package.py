@@ -229,6 +229,9 @@ def test_installed(agent):
     assert not int(re.search(r"^CapBnd:\s(\w+)$", status, re.M)[1], 16) & (1 << 21), "CAP_SYS_ADMIN"
     assert agent.alive() == {"haproxy": "haproxy", "caddy": "caddy"}
     assert agent.show("NRestarts") == "0"
+    # Nothing that it does is stopped by what the unit allows; the listener has given up its rights, and answers.
+    assert agent.run("journalctl", "--unit=dynia", "--priority=err", "--quiet", "--no-pager").stdout == ""
+    assert agent.run("curl", "--silent", "--fail", "http://127.0.0.1:9797/metrics").stdout
 
 
 def test_an_upgrade_changes_nothing_and_loses_nothing(agent, package, tmp_path):
@@ -298,6 +301,7 @@ def test_removed_and_purged(agent, package):
 def test_the_distributions_units_below_the_units_limits(machines, package):
     """With `runtime: system` and an address that moves, the agent does all that it has to within what its unit allows."""
     changes = [("runtime: process", "runtime: system"),
+               ("nodes:\n", f"nodes:\n  far-heron: {{address: {NETWORK}.250}}\n"),
                ("ingress:\n", f"vip: {{address: {NETWORK}.200, interface: host0}}\n\ningress:\n")]
     with installed(machines, package, "misty-owl", changes) as agent:
         wait = ("haproxy", "caddy", "keepalived")
