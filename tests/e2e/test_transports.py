@@ -200,5 +200,5 @@ def test_the_worker_is_not_for_people():
     assert done.returncode == 1 and "the agent's own" in done.stdout
     assert "worker" not in run(DYNIA, "--help").stdout
     with pytest.raises(Failed, match="did you mean|unknown command"):
-        run(DYNIA, "worke")
+        run(DYNIA, "workr")
     assert os.access(pathlib.Path(DYNIA), os.X_OK)

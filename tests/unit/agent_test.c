@@ -413,8 +413,8 @@ static void test_configurations_that_are_refused(void **unused)
 		{"version: 1\ncluster: shop\n", "repository"},
 		{"version: 1\nrepository: /r\ncluster: shop\nnod: x\n", "nod"},
 		{"version: 1\nrepository: gopher://x/y\ncluster: shop\nnode: panda\n", "gopher"},
-		{"version: 1\nrepository: /r\ncluster: shop\nnode: panda\nverify: {signers: /s}\n",
-		 "verify"},
+		{"version: 1\nrepository: /r\ncluster: shop\nnode: panda\nverify: {signer: /s}\n",
+		 "signer"},
 	};
 
 	(void)unused;
