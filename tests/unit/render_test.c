@@ -392,7 +392,7 @@ static void test_compose_override(void **state)
 	render(&f, "one");
 	assert_string_equal(file(&f, "/opt/dynia/compose/api/compose.yaml")->data, user);
 	assert_line(&f, override, "version: \"3.8\"");
-	assert_line(&f, override, "memory: \"67108864\"");
+	assert_line(&f, override, "mem_limit: 67108864");
 	assert_line(&f, override, "- \"127.0.0.1:20123:80\"");
 	put(&f, "clusters/shop/services/api/compose.yaml", user + strlen("version: \"3.8\"\n"));
 	render(&f, "one");
