@@ -55,15 +55,18 @@ static int dry_run(struct agent *agent)
 static int once(struct agent *agent)
 {
 	struct outcome outcome = {0};
-	struct err err = {0};
+	struct err err = {0}, late = {0};
+	int rc;
 
+	agent->push.apart = true;
 	do {
 		if (outcome.on_trial)
 			clock_sleep_ms(TRIAL_WAIT_MS);
-		if (reconcile_once(agent, &outcome, &err) < 0)
-			return failed(&err);
-	} while (outcome.on_trial);
-	return EXIT_DONE;
+		rc = reconcile_once(agent, &outcome, &err);
+	} while (rc == 0 && outcome.on_trial);
+	if (push_settle(agent, &late) < 0 && rc == 0)
+		return failed(&late);
+	return rc < 0 ? failed(&err) : EXIT_DONE;
 }
 
 static int loop(struct agent *agent)

@@ -35,6 +35,8 @@
 /* The branch is named so far back, at growing distances: enough for a force-push. */
 #define BRANCH_DEPTH 256
 #define FOLDER_SUFFIX ".incoming"
+/* A push may go on while something is fetched. */
+#define PUSH_FOLDER_SUFFIX ".outgoing"
 
 /* One operation. */
 struct call {
@@ -45,6 +47,7 @@ struct call {
 	char *shown; /* as a message may show it */
 	const char *branch_ref;
 	bool takes_pack;
+	bool pushes;
 	json_t *request;
 	struct worker_folder folder;
 	int objects_fd;
@@ -87,7 +90,8 @@ static void choose_user(const struct call *call, uid_t *ret_uid, gid_t *ret_gid)
 /* Only where there is something to be put into it: a poll that finds nothing new writes nothing. */
 static int open_folder(struct call *call, struct err *err)
 {
-	AUTO_FREE char *path = xasprintf("%s" FOLDER_SUFFIX, call->m->path);
+	AUTO_FREE char *path =
+		xasprintf("%s%s", call->m->path, call->pushes ? PUSH_FOLDER_SUFFIX : FOLDER_SUFFIX);
 	uid_t uid;
 	gid_t gid;
 
@@ -463,6 +467,7 @@ int remote_push(struct mirror *m, const struct remote *remote, const char *ref, 
 	char oid[GIT_OID_HEX];
 	git_oid id;
 
+	call.pushes = true;
 	if (call_init(&call, m, remote, err) < 0)
 		return -1;
 	if (strncmp(ref, HEADS_PREFIX, strlen(HEADS_PREFIX)) != 0 ||

@@ -198,6 +198,7 @@ void agent_release(struct agent *agent)
 {
 	if (!agent->pool)
 		return;
+	push_end(agent);
 	ear_close(agent);
 	free(agent->probes);
 	services_free(agent->services);
@@ -277,6 +278,7 @@ static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, stru
 		struct pollfd fds[] = {
 			{.fd = signals, .events = POLLIN},
 			{.fd = listener_poll_fd(&agent->listener), .events = POLLIN},
+			{.fd = agent->push.fd, .events = POLLIN},
 		};
 		int64_t left = due - clock_ms();
 		int n, until_heard = listener_wait_ms(&agent->listener);
@@ -291,6 +293,9 @@ static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, stru
 		if (n > 0 && fds[0].revents && take_signals(signals, &pass_now))
 			return 0;
 		if (listen_too(agent, n > 0 && fds[1].revents))
+			pass_now = true;
+		/* What was made while the last one was on its way does not wait for the next interval. */
+		if (push_take(agent) && push_is_behind(agent))
 			pass_now = true;
 	}
 	return 1;
@@ -354,6 +359,7 @@ int agent_run(struct agent *agent, struct err *err)
 			    ? -1
 			    : 1;
 
+	agent->push.apart = true;
 	log_info("dynia %s: node %s of cluster %s, every %d s", DYNIA_VERSION, agent->node,
 		 agent->cluster, (int)(agent->config->interval_ms / 1000));
 	while (go_on > 0) {
@@ -376,6 +382,7 @@ int agent_run(struct agent *agent, struct err *err)
 				      err);
 	}
 	notify_stopping();
+	push_end(agent);
 	ear_close(agent);
 	return go_on;
 }

@@ -21,6 +21,7 @@
 #include "reconciler/listener.h"
 #include "reconciler/metrics.h"
 #include "reconciler/observe.h"
+#include "reconciler/push.h"
 #include "reconciler/reasons.h"
 #include "reconciler/root.h"
 #include "reconciler/services.h"
@@ -65,6 +66,7 @@ struct agent {
 	struct err sync_failure; /* of the last time that a repository was asked */
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
 	struct unverified unverified;
+	struct push push;
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
 	struct holder_memory holder;
@@ -75,7 +77,7 @@ struct agent {
 
 #define AGENT_INIT                                                                                 \
 	{                                                                                          \
-		.root = ROOT_INIT, .lock_fd = -1, .listener = LISTENER_INIT                        \
+		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT, .listener = LISTENER_INIT     \
 	}
 
 /* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror

@@ -45,7 +45,7 @@ static bool is_behind(const struct pass *p, const char *old, const char *oid)
 
 /* --- the own status ref, where somebody else wrote it -------------------------------- */
 
-/* The server's own status ref: neither what was pushed last, nor what is about to be. */
+/* The server's own status ref: neither what was pushed last (with or without hearing of it), nor what is about to be. */
 static bool is_foreign(const struct pass *p, const char *there)
 {
 	const struct agent *agent = p->agent;
@@ -54,7 +54,7 @@ static bool is_foreign(const struct pass *p, const char *there)
 	mirror_has(p, own_ref(p), here);
 	status_ref_pushed(agent->mirror, agent->cluster, agent->node, pushed);
 	return there && here[0] && strcmp(there, here) != 0 && strcmp(there, pushed) != 0 &&
-	       !is_behind(p, there, here);
+	       strcmp(there, agent->push.oid) != 0 && !is_behind(p, there, here);
 }
 
 /* How far the node had come by the word of a commit of its status ref. */
@@ -148,19 +148,7 @@ static int sync_with(struct pass *p, const char *url, struct err *err)
 	const char *there;
 	char here[GIT_OID_HEX];
 
-	p->remote = (struct remote) {
-		.url = url,
-		.branch = agent->config->branch,
-		.cluster = agent->cluster,
-		.own_ref = own_ref(p),
-		.peers = agent->state.needs_peers,
-		.deadline_ms = (int)agent->config->deadline_ms,
-		.credentials = agent->config->credentials,
-		.ca_file = agent->config->ca_file,
-		.proxy = agent->config->proxy,
-		.root_fd = agent->root.fd,
-		.poller = agent->poller,
-	};
+	p->remote = push_remote(agent, url, own_ref(p));
 	p->refs = (struct remote_refs) {.pool = p->pool};
 	if (remote_poll(agent->mirror, &p->remote, &p->refs, err) < 0)
 		return -1;
@@ -263,17 +251,19 @@ void step_sync(struct pass *p)
 		mirror_has(p, branch_ref(p), p->tip);
 }
 
-/* A failed push is tried again by the next pass. */
+/* Nothing is waited for here: what is under way is taken up by the next pass, and told until then. */
 int push_status(struct pass *p, struct err *err)
 {
 	struct agent *agent = p->agent;
+	struct push *push = &agent->push;
 	const char *own = own_ref(p);
 	const char *there = remote_refs_find(&p->refs, own);
 	struct remote remote = p->remote;
 	char here[GIT_OID_HEX];
+	bool pushed = push_take(agent);
 
 	mirror_has(p, own, here);
-	if (!here[0])
+	if (!here[0] || (pushed && strcmp(push->oid, here) == 0))
 		return 0;
 	if (agent->config->status.repository) {
 		struct remote_refs refs = {.pool = p->pool};
@@ -285,9 +275,13 @@ int push_status(struct pass *p, struct err *err)
 	} else if (p->outcome->unsynced) {
 		return 0;
 	}
-	if (there && strcmp(there, here) == 0)
+	if (there && strcmp(there, here) == 0 && push->fd < 0) {
+		err_clear(&push->why);
 		return 0;
-	if (remote_push(agent->mirror, &remote, own, err) < 0)
+	}
+	if (push_is_due(agent) && push_begin(agent, &remote, here, err) < 0)
 		return -1;
-	return status_ref_set_pushed(agent->mirror, agent->cluster, agent->node, here, err);
+	/* It failed, and until it has succeeded it is not well again. */
+	*err = push->why;
+	return err->code ? -1 : 0;
 }

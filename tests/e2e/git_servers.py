@@ -10,6 +10,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 from harness import run, wait_for
 
@@ -168,3 +170,52 @@ class Ssh:
 def basic(user, password):
     """The words of a password on the wire, to look for where they must not be."""
     return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+class Gate:
+    """Stands before a git daemon. What asks to push is held while `hold` says so, then closed while `refuse` does; the rest goes through."""
+
+    PORT = 19556
+
+    def __init__(self, address, behind):
+        self.behind, self.hold, self.refuse, self.pushes = behind, False, False, []
+        self.url = f"git://{address}:{self.PORT}/{behind.url.rsplit('/', 1)[1]}"
+        self.listener, self.ends = socket.create_server((address, self.PORT)), []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection = self.listener.accept()[0]
+                self.ends.append(connection)
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        host, port = self.behind.url.split("/")[2].split(":")
+        with contextlib.suppress(OSError), contextlib.closing(connection):
+            first = connection.recv(4096)
+            if b"git-receive-pack" in first:
+                self.pushes.append(time.monotonic())
+                while self.hold:
+                    time.sleep(0.02)
+                if self.refuse:
+                    return
+            server = socket.create_connection((host, int(port)))
+            self.ends.append(server)
+            server.sendall(first)
+            threading.Thread(target=self._copy, args=(connection, server), daemon=True).start()
+            self._copy(server, connection)
+
+    @staticmethod
+    def _copy(source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    def stop(self):
+        self.hold, self.refuse = False, True
+        for end in [self.listener, *self.ends]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()

@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
+import urllib.request
 
 import pytest
 
+import git_servers
 import harness
+from harness import wait_for
 
 PAGE = "clusters/demo/services/hello/site/index.html"
 CLUSTER = "clusters/demo/cluster.yaml"
@@ -141,3 +145,80 @@ def set_status(repository, node, text):
     blob = plumb("hash-object", "-w", "--stdin", stdin=text.encode())
     tree = plumb("mktree", stdin=f"100644 blob {blob}\tstatus.json\n".encode())
     plumb("update-ref", f"refs/heads/status/demo/{node}", plumb("commit-tree", "-m", "status", tree))
+
+
+def passes(node):
+    """How many the agent has made, by its metrics."""
+    with urllib.request.urlopen(f"http://{node.address}:9797/metrics", timeout=20) as answer:
+        found = re.search(r"^dynia_passes_total (\d+)$", answer.read().decode(), re.M)
+    return int(found[1]) if found else 0
+
+
+@pytest.fixture
+def gated(served):
+    """The first node's repository is behind a gate, and each pass has a status to push."""
+    gate = git_servers.Gate(served.address(247), served.daemon)
+    node = served.nodes[0]
+    config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8")
+    node.write("etc/dynia/agent.yaml", config.replace(served.daemon.url, gate.url).replace("deadline: 10s", "deadline: 600s") +
+               "status: {heartbeat: 1s}\n")
+    served.gate = gate
+    yield served
+    gate.stop()
+
+
+def more_passes(node, n):
+    before = passes(node)
+    wait_for(lambda: passes(node) >= before + n, 60, f"{n} passes")
+
+
+def test_a_push_that_hangs_holds_up_no_pass(gated):
+    node, gate, repository = gated.nodes[0], gated.gate, gated.repository
+    before = ref(repository, node)
+    gate.hold = True
+    node.start()
+    wait_for(lambda: gate.pushes, 60, "a push")
+    more_passes(node, 3)
+    commit = change_the_page(repository, "while it hangs")
+    wait_for(lambda: "while it hangs" in node.fetch(HOST).body, 60, "page")
+    (node.root / "opt/dynia/sites/hello/style.css").unlink()
+    wait_for(lambda: (node.root / "opt/dynia/sites/hello/style.css").exists(), 60, "repair")
+    more_passes(node, 2)
+    assert len(gate.pushes) == 1 and ref(repository, node) == before, "the first one goes on hanging, and there is no second one"
+    gate.hold = False
+    mirror = node.root / "var/lib/dynia/repo.git"
+    wait_for(lambda: f"{node.name}: healthy at {commit[:7]}, 2 services" in repository.log(node.name), 60, "status")
+    wait_for(lambda: repository.status(node.name)["drift"], 60, "what was repaired")
+    assert repository.status(node.name)["drift"][-1]["what"].endswith("style.css")
+    node.stop_agent()
+    harness.run("git", "-C", mirror, "merge-base", "--is-ancestor", before, ref(repository, node))
+    assert "somebody else" not in node.log.read_text(encoding="utf-8")
+    assert not [pid for pid in harness.processes_below(node.root) if b"reconcile" in open(f"/proc/{pid}/cmdline", "rb").read()]
+
+
+def test_a_push_that_fails_comes_back_later_each_time(gated):
+    """The waits are at least half of 1, 2, 4, 8 intervals; how long a pass takes comes on top."""
+    node, gate, repository = gated.nodes[0], gated.gate, gated.repository
+    gate.refuse = True
+    node.start()
+    wait_for(lambda: len(gate.pushes) >= 5, 120, "five pushes")
+    waits = [b - a for a, b in zip(gate.pushes, gate.pushes[1:])]
+    assert all(wait >= 0.5 * 2**i for i, wait in enumerate(waits)), waits
+    assert node.log.read_text(encoding="utf-8").count("push the status") == 1, "the same trouble is said once"
+    commit = change_the_page(repository, "meanwhile")
+    wait_for(lambda: "meanwhile" in node.fetch(HOST).body, 60, "page")
+    gate.refuse = False
+    wait_for(lambda: f"{node.name}: healthy at {commit[:7]}, 2 services" in repository.log(node.name), 120, "status")
+    wait_for(lambda: "all is well again" in node.log.read_text(encoding="utf-8"), 60, "the end of the trouble")
+
+
+def test_one_pass_waits_for_its_push(gated):
+    node, gate = gated.nodes[0], gated.gate
+    before = ref(gated.repository, node)
+    gate.refuse = True
+    done = node.once(check=False)
+    assert done.returncode == 1 and "push the status" in done.stderr, done.stderr
+    assert ref(gated.repository, node) == before
+    gate.refuse = False
+    node.once()
+    assert ref(gated.repository, node) != before
