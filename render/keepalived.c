@@ -46,10 +46,29 @@ static void put_script(const struct render_input *in, struct conf_writer *w)
 	conf_close(w);
 }
 
+static size_t count_peers(const struct render_input *in)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in->cluster->node_map.n; i++) {
+		const struct node *peer = cluster_node(in->cluster, i);
+
+		n += peer != in->node && facts_address(in->facts, peer);
+	}
+	return n;
+}
+
+/* A node that is alone, or knows no other's address yet, would be refused with an empty list: it speaks
+ * to the group that VRRP has for it, where nobody hears it, and takes the address. */
 static void put_peers(const struct render_input *in, struct conf_writer *w)
 {
 	const char *address = facts_address(in->facts, in->node);
 
+	if (!count_peers(in)) {
+		if (address)
+			conf_line(w, "mcast_src_ip %s", address);
+		return;
+	}
 	if (address)
 		conf_line(w, "unicast_src_ip %s", address);
 	conf_open(w, "unicast_peer");
