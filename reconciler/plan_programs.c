@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "reconciler/runtime.h"
 #include "spec/model.h"
 
@@ -40,6 +41,8 @@ static bool is_right(const struct runtime_context *rt, const struct watch *watch
 	struct program_state state;
 	struct err ignored;
 
+	if (!ops && program == PROGRAM_FIREWALL)
+		return true;
 	/* What nobody wants was seen to when the wish changed; only what was left by an agent that
 	 * was killed is news. */
 	if (!wanted && (!ops || !ops->owns_all))
@@ -180,6 +183,17 @@ static void plan_units(const struct row *row)
 		add_alone(row, ACTION_RELOAD, row->ground->unfinished);
 }
 
+/* The machine's, and not of a folder: what is below --root has rules to be read, and nobody applies
+ * them. */
+static bool is_only_rendered(const struct row *row)
+{
+	if (row->program != PROGRAM_FIREWALL || row->ops)
+		return false;
+	if (plan_touches(row->plan, PROGRAM_FIREWALL))
+		log_info("the rules of the firewall are written and, below --root, not applied");
+	return true;
+}
+
 static struct row row_of(struct plan *plan, const struct program_ground *ground,
 			 enum program program, const struct endpoints *at)
 {
@@ -255,7 +269,7 @@ int plan_programs(struct plan *plan, const struct program_ground *ground, struct
 			return -1;
 		if (row.program == PROGRAM_SYSTEMD && row.ops)
 			plan_units(&row);
-		if (!is_wanted(ground->want, row.program))
+		if (!is_wanted(ground->want, row.program) || is_only_rendered(&row))
 			continue;
 		if (!row.ops)
 			return err_set(err, ERR_CONFIG, "nothing here runs %s",

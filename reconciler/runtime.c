@@ -43,7 +43,7 @@ const struct runtime_ops *runtime_ops_of(const struct root *root, int runtime, e
 
 	switch (program) {
 	case PROGRAM_FIREWALL:
-		return NULL;
+		return is_machine(root) ? &runtime_firewall : NULL;
 	case PROGRAM_SYSTEMD:
 		return has_units ? &runtime_units : NULL;
 	case PROGRAM_KEEPALIVED:

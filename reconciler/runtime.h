@@ -87,5 +87,6 @@ extern const struct runtime_ops runtime_process;
 extern const struct runtime_ops runtime_container;
 extern const struct runtime_ops runtime_system;
 extern const struct runtime_ops runtime_units;
+extern const struct runtime_ops runtime_firewall;
 
 #endif

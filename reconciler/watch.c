@@ -81,6 +81,7 @@ void watch_from_cluster(const struct cluster *cluster, const struct node *node,
 	memcpy(ret->haproxy_config, set->haproxy_config, sizeof(ret->haproxy_config));
 	memcpy(ret->caddy_config, set->caddy_config, sizeof(ret->caddy_config));
 	memcpy(ret->keepalived_config, set->keepalived_config, sizeof(ret->keepalived_config));
+	memcpy(ret->firewall_config, set->firewall_config, sizeof(ret->firewall_config));
 	ret->services = pool_calloc(pool, cluster->n_services + 1, sizeof(*ret->services));
 	for (size_t i = 0; i < cluster->n_services; i++) {
 		const struct service *s = &cluster->services[i];

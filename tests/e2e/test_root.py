@@ -139,3 +139,17 @@ def test_the_root_must_be_a_folder(tmp_path):
     done = harness.dynia("reconcile", "--once", "--root", tmp_path / "nowhere", check=False)
     assert done.returncode == 1 and "nowhere" in done.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_firewall_is_written_and_not_applied(demo):
+    """It is the machine's, and not the folder's; said once, and no reason to act again."""
+    demo.repository.replace("clusters/demo/cluster.yaml", "domain: demo.test\n",
+                            "domain: demo.test\nfirewall: {ssh_from: [0.0.0.0/0]}\n")
+    demo.repository.commit("firewall")
+    node = demo.nodes[0]
+    done = node.once()
+    assert done.stderr.count("the rules of the firewall are written and, below --root, not applied") == 1
+    assert "limit from 0.0.0.0/0 to any port 22" in (node.root / "opt/dynia/firewall/ufw.rules").read_text(encoding="utf-8")
+    assert not (node.root / "run/dynia/firewall").exists()
+    assert node.once().stderr == ""
+    assert node.once("--dry-run", check=False).returncode == 0
