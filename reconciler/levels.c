@@ -68,6 +68,7 @@ void levels_judge(const struct observation *seen, const struct watch *watch,
 	level_end(&levels[LEVEL_CONTAINER], REASON_NO_CONTAINERS);
 	judge_program("caddy", seen->caddy_health, &seen->caddy, pool, service);
 	judge_program("haproxy", seen->haproxy_health, &seen->haproxy, pool, service);
+	judge_program("keepalived", seen->keepalived_health, &seen->keepalived, pool, service);
 	judge_servers(seen, pool, service);
 	level_end(service, REASON_HEALTHY);
 	judge_services(watch, probes, pool, &levels[LEVEL_APPLICATION]);

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/http.h"
 #include "base/parse.h"
 #include "base/pool.h"
@@ -12,6 +13,7 @@
 #include "reconciler/haproxy.h"
 
 #define REPLY_MAX (1 << 20)
+#define VRRP_MAX 63
 
 /* --- one service --------------------------------------------------------------------- */
 
@@ -117,16 +119,40 @@ static int look_at(const struct runtime_context *rt, const struct watch *watch,
 	return 0;
 }
 
+/* What `dynia vrrp` wrote last: "master 2026-01-01T00:00:00Z". */
+static void read_vrrp(const struct root *root, struct observation *ret)
+{
+	static const char *const states[][2] = {{"master ", "MASTER"},
+						{"backup ", "BACKUP"},
+						{"fault ", "FAULT"}};
+	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
+	struct err ignored;
+
+	if (file_read_in(root->fd, PATH_VRRP, VRRP_MAX, &line, &ignored) < 0)
+		return;
+	line.buf[strcspn(line.buf, "\n")] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		size_t len = strlen(states[i][0]);
+
+		if (strncmp(line.buf, states[i][0], len) != 0)
+			continue;
+		ret->vrrp_state = states[i][1];
+		ret->vrrp_since_s = clock_parse(line.buf + len);
+	}
+}
+
 static int look_at_programs(const struct runtime_context *rt, const struct watch *watch,
 			    struct observation *ret, struct err *err)
 {
-	struct program_state keepalived = {0};
 	struct err ignored;
 
 	if (look_at(rt, watch, PROGRAM_CADDY, &ret->caddy, &ret->caddy_health, err) < 0 ||
 	    look_at(rt, watch, PROGRAM_HAPROXY, &ret->haproxy, &ret->haproxy_health, err) < 0 ||
-	    look_at(rt, watch, PROGRAM_KEEPALIVED, &keepalived, &ret->keepalived_health, err) < 0)
+	    look_at(rt, watch, PROGRAM_KEEPALIVED, &ret->keepalived, &ret->keepalived_health, err) <
+		    0)
 		return -1;
+	if (ret->keepalived_health)
+		read_vrrp(rt->root, ret);
 	ret->has_servers =
 		ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
 							&ret->servers, &ignored) == 0;

@@ -29,7 +29,10 @@ struct observation {
 	const char *haproxy_health; /* NULL: the cluster has none */
 	const char *caddy_health;
 	struct level_health container; /* zeroed: the node has none */
+	struct program_state keepalived;
 	const char *keepalived_health; /* NULL: the cluster has none */
+	const char *vrrp_state;        /* "MASTER", "BACKUP", "FAULT"; NULL: not told yet */
+	int64_t vrrp_since_s;
 	const struct container_health
 		*containers;                 /* one for each of the watch's services; NULL: none
 						      is in a container */

@@ -47,7 +47,8 @@ static const struct {
 	[REASON_CONTAINER_UNHEALTHY] = {"ContainerUnhealthy", "a container's health check fails"},
 	[REASON_CONTAINER_RESTARTS] = {"ContainerRestarts", "a container ends again and again"},
 	[REASON_CONTAINER_DOWN] = {"ContainerDown", "a container does not run"},
-	[REASON_PROGRAM_FAILED] = {"ProgramFailed", "HAProxy or Caddy does not run or answer"},
+	[REASON_PROGRAM_FAILED] = {"ProgramFailed",
+				   "HAProxy, Caddy or keepalived does not run or answer"},
 	[REASON_WRONG_CONFIGURATION] =
 		{"WrongConfiguration", "HAProxy or Caddy runs another configuration than its file"},
 	[REASON_NO_SERVER_UP] = {"NoServerUp", "HAProxy holds none of its servers for up"},

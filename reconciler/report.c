@@ -391,6 +391,9 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		ret->servers_up = found->seen->servers_up;
 		ret->servers = found->seen->servers;
 		ret->caddy_health = found->seen->caddy_health;
+		ret->keepalived_health = found->seen->keepalived_health;
+		ret->vrrp_state = found->seen->vrrp_state;
+		ret->vrrp_since_s = found->seen->vrrp_since_s;
 		add_services(agent, found->seen, now_s, pool, ret);
 	}
 	levels_judge(found->seen, &state->watch, agent->probes, pool, ret->levels);

@@ -116,6 +116,11 @@ static json_t *ingress_to_json(const struct node_status *s)
 					      (json_int_t)s->servers));
 	if (s->caddy_health)
 		json_object_set_new(ingress, "caddy", json_pack("{ss}", "health", s->caddy_health));
+	if (s->keepalived_health)
+		json_object_set_new(ingress, "vrrp",
+				    json_pack("{ss so so}", "health", s->keepalived_health, "state",
+					      text_or_null(s->vrrp_state), "since",
+					      time_or_null(s->vrrp_since_s)));
 	json_object_set_new(ingress, "certificates", certificates_to_json(s));
 	return ingress;
 }
@@ -290,11 +295,15 @@ static void take_ingress(const json_t *ingress, struct pool *pool, struct node_s
 {
 	const json_t *haproxy = json_object_get(ingress, "haproxy");
 	const json_t *caddy = json_object_get(ingress, "caddy");
+	const json_t *vrrp = json_object_get(ingress, "vrrp");
 
 	ret->haproxy_health = take_text(haproxy, "health", pool, NULL);
 	ret->servers_up = take_int(haproxy, "servers_up");
 	ret->servers = take_int(haproxy, "servers");
 	ret->caddy_health = take_text(caddy, "health", pool, NULL);
+	ret->keepalived_health = take_text(vrrp, "health", pool, NULL);
+	ret->vrrp_state = take_text(vrrp, "state", pool, NULL);
+	ret->vrrp_since_s = take_time(vrrp, "since");
 	take_certificates(json_object_get(ingress, "certificates"), pool, ret);
 }
 

@@ -86,6 +86,9 @@ struct node_status {
 	int64_t servers_up;
 	int64_t servers;
 	const char *caddy_health;
+	const char *keepalived_health; /* NULL: the cluster has none */
+	const char *vrrp_state;        /* "MASTER", "BACKUP", "FAULT"; NULL: not told yet */
+	int64_t vrrp_since_s;
 	struct certificate_status *certificates;
 	size_t n_certificates;
 	struct drift_status *drift; /* newest last */
