@@ -1,8 +1,11 @@
 """The ways to a repository, on real servers: https through nginx and git http-backend, ssh through sshd, git daemon, a path."""
 
+import contextlib
 import os
 import pathlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -202,3 +205,70 @@ def test_the_worker_is_not_for_people():
     with pytest.raises(Failed, match="did you mean|unknown command"):
         run(DYNIA, "workr")
     assert os.access(pathlib.Path(DYNIA), os.X_OK)
+
+
+class Proxy:
+    """HTTP CONNECT, and nothing else. `asked` is what clients wanted to be connected to."""
+
+    PORT = 19558
+
+    def __init__(self, address):
+        self.url, self.asked, self.ends = f"http://{address}:{self.PORT}", [], []
+        self.listener = socket.create_server((address, self.PORT))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client = self.listener.accept()[0]
+                self.ends.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with contextlib.suppress(OSError), contextlib.closing(client):
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            method, target = head.decode().split()[:2]
+            self.asked.append((method, target))
+            host, port = target.rsplit(":", 1)
+            server = socket.create_connection((host, int(port)))
+            self.ends.append(server)
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=self._copy, args=(client, server), daemon=True).start()
+            self._copy(server, client)
+
+    @staticmethod
+    def _copy(source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        for end in [self.listener, *self.ends]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def test_https_through_a_proxy(site, node, servers, authority):
+    """Poll, fetch and push all go through it, and the server's certificate is looked at all the same."""
+    address = site.address(243)
+    server = git_servers.Https(site.repository, address, authority.sign("proxied", address))
+    proxy = Proxy(site.address(248))
+    servers += [server, proxy]
+    node.write("etc/dynia/ca.pem", authority.pem.read_text(encoding="utf-8"))
+    reach_by(node, server.url, f"proxy: {proxy.url}\n")
+    fails(node, "certificate is not believed", "ca_file")
+    assert proxy.asked and not server.requests()
+    reach_by(node, server.url, f"ca_file: /etc/dynia/ca.pem\nproxy: {proxy.url}\n")
+    goes_round(site, node)
+    assert set(proxy.asked) == {("CONNECT", f"{address}:{git_servers.HTTPS_PORT}")}
+    services = {request[2].rsplit("/", 1)[1] for request in server.requests()}
+    assert {"git-upload-pack", "git-receive-pack"} <= services
+    proxy.stop()
+    count = len(server.requests())
+    done = node.once(check=False)
+    assert done.returncode == 1 and server.url in done.stderr, done.stderr
+    assert len(server.requests()) == count, "there is no way around it"
