@@ -25,13 +25,14 @@ man: schema man-pages ## docs/dynia.1 and the pages of the files, build/man: wri
 
 SHARE := $(DESTDIR)$(PREFIX)/share
 
-install: all man-pages ## DESTDIR=, PREFIX=/usr: program, unit, users, manual pages, completion
+install: all man-pages ## DESTDIR=, PREFIX=/usr: program, unit, users, sysctl, manual pages, completion
 	install -D -m 0755 $(STRIP) $(O)/dynia $(DESTDIR)$(PREFIX)/bin/dynia
 	install -D -m 0644 docs/dynia.1 $(SHARE)/man/man1/dynia.1
 	install -d $(SHARE)/man/man5 && install -m 0644 $(MAN_PAGES) $(SHARE)/man/man5/
 	install -D -m 0644 packaging/completion/dynia.bash $(SHARE)/bash-completion/completions/dynia
 	install -D -m 0644 packaging/completion/_dynia $(SHARE)/zsh/vendor-completions/_dynia
 	install -D -m 0644 packaging/completion/dynia.fish $(SHARE)/fish/vendor_completions.d/dynia.fish
+	install -D -m 0644 packaging/sysctl.conf $(DESTDIR)$(PREFIX)/lib/sysctl.d/60-dynia.conf
 ifneq ($(SYSTEMD),)
 	install -D -m 0644 packaging/debian/dynia.service $(DESTDIR)$(SYSTEMD)/systemd/system/dynia.service
 	install -D -m 0644 packaging/debian/dynia.sysusers $(DESTDIR)$(SYSTEMD)/sysusers.d/dynia.conf

@@ -38,7 +38,8 @@ def test_what_is_in_it(package):
     listed = run("dpkg-deb", "--contents", package).stdout
     files = {path: mode for mode, path in re.findall(r"^(\S+ \S+) .* \./(\S*[^/\s])$", listed, re.M)}
     assert files["usr/bin/dynia"] == "-rwxr-xr-x root/root"
-    for path in ("lib/systemd/system/dynia.service", "usr/lib/sysusers.d/dynia.conf", "usr/share/man/man1/dynia.1.gz",
+    for path in ("lib/systemd/system/dynia.service", "usr/lib/sysusers.d/dynia.conf", "usr/lib/sysctl.d/60-dynia.conf",
+                 "usr/share/man/man1/dynia.1.gz",
                  "usr/share/man/man5/dynia-agent.yaml.5.gz", "usr/share/man/man5/dynia-cluster.yaml.5.gz",
                  "usr/share/man/man5/dynia-service.yaml.5.gz", "usr/share/bash-completion/completions/dynia",
                  "usr/share/zsh/vendor-completions/_dynia", "usr/share/fish/vendor_completions.d/dynia.fish",
@@ -62,7 +63,7 @@ def test_make_install(tmp_path):
     run("make", "-C", SOURCE, "install", f"DESTDIR={tmp_path}", "PREFIX=/usr/local", timeout=600)
     found = {str(p.relative_to(tmp_path / "usr/local")) for p in tmp_path.rglob("*") if p.is_file()}
     assert {"bin/dynia", "share/man/man1/dynia.1", "share/man/man5/dynia-agent.yaml.5", "share/zsh/vendor-completions/_dynia",
-            "lib/systemd/system/dynia.service", "lib/sysusers.d/dynia.conf"} <= found
+            "lib/systemd/system/dynia.service", "lib/sysusers.d/dynia.conf", "lib/sysctl.d/60-dynia.conf"} <= found
     assert run(tmp_path / "usr/local/bin/dynia", "version").stdout.startswith("dynia ")
 
 
