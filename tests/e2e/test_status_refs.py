@@ -222,3 +222,24 @@ def test_one_pass_waits_for_its_push(gated):
     gate.refuse = False
     node.once()
     assert ref(gated.repository, node) != before
+
+
+def test_a_second_repository_that_hangs_holds_up_no_pass(served):
+    node, repository = served.nodes[0], served.repository
+    second = repository.bare.with_name("status.git")
+    harness.run("git", "init", "-q", "--bare", second)
+    before, url = ref(repository, node), served.daemon.url
+    gate = git_servers.Gate(served.address(247), served.daemon)
+    try:
+        configure(node, f"status: {{repository: '{gate.url.replace(url.rsplit('/', 1)[1], second.name)}', heartbeat: 1s}}")
+        gate.hold = True
+        node.start()
+        wait_for(lambda: gate.pushes, 60, "a push")
+        commit = change_the_page(repository, "while it hangs")
+        wait_for(lambda: "while it hangs" in node.fetch(HOST).body, 60, "page")
+        gate.hold = False
+        wait_for(lambda: f"healthy at {commit[:7]}" in harness.run("git", "-C", second, "log", "--format=%s",
+                                                                   f"status/demo/{node.name}").stdout, 60, "status")
+        assert ref(repository, node) == before, "it goes to the second one alone"
+    finally:
+        gate.stop()
