@@ -132,8 +132,9 @@ static void add_haves(const struct job *job, struct strbuf *request)
 	size_t i;
 	const json_t *have;
 
-	json_array_foreach(job->haves, i, have)
+	json_array_foreach(job->haves, i, have) {
 		pkt_addf(request, "have %s\n", json_string_value(have));
+	}
 }
 
 static void build_v2(const struct job *job, const struct ls_refs *refs, const struct strbuf *wants,
