@@ -132,7 +132,8 @@ static void add_haves(const struct job *job, struct strbuf *request)
 	size_t i;
 	const json_t *have;
 
-	json_array_foreach(job->haves, i, have) {
+	json_array_foreach(job->haves, i, have)
+	{
 		pkt_addf(request, "have %s\n", json_string_value(have));
 	}
 }
