@@ -39,13 +39,17 @@ static enum reason reason_of_service(const struct probe *probe)
 						      : REASON_SERVICE_STARTING;
 }
 
-static void judge_services(const struct watch *watch, const struct probe *probes, struct pool *pool,
-			   struct level_health *ret)
+static void judge_services(const struct observation *seen, const struct watch *watch,
+			   const struct probe *probes, struct pool *pool, struct level_health *ret)
 {
 	for (size_t i = 0; i < watch->n_services; i++) {
 		const struct probe *probe = &probes[i];
+		const struct container_health *c = seen->containers ? &seen->containers[i] : NULL;
 
-		if (!health_is_good(probe->health))
+		if (c && c->health && c->reason == REASON_CONTAINER_RESTARTS)
+			level_add(ret, pool, c->health, c->reason, "service %s is %s: %s",
+				  watch->services[i].name, c->health, c->message);
+		else if (!health_is_good(probe->health))
 			level_add(ret, pool, probe->health, reason_of_service(probe),
 				  "service %s is %s%s%s", watch->services[i].name, probe->health,
 				  probe->message[0] ? ": " : "", probe->message);
@@ -71,7 +75,7 @@ void levels_judge(const struct observation *seen, const struct watch *watch,
 	judge_program("keepalived", seen->keepalived_health, &seen->keepalived, pool, service);
 	judge_servers(seen, pool, service);
 	level_end(service, REASON_HEALTHY);
-	judge_services(watch, probes, pool, &levels[LEVEL_APPLICATION]);
+	judge_services(seen, watch, probes, pool, &levels[LEVEL_APPLICATION]);
 	level_end(&levels[LEVEL_APPLICATION], REASON_HEALTHY);
 }
 

@@ -456,6 +456,8 @@ static void drop_fleeting(json_t *status)
 		{
 			json_object_del(container, "restarts");
 			json_object_del(container, "state");
+			/* The service's own, and the conditions, say what it amounts to. */
+			json_object_del(container, "health");
 		}
 	}
 }

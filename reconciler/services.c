@@ -150,8 +150,19 @@ bool services_are_right(struct services *s, const struct root *root,
 
 /* A container that nobody checks has to live for so long before it counts as well. */
 #define SETTLED_S 5
-/* One that Docker started again and lives for less is ending again and again. */
-#define RESTART_LOOP_S 60
+/* One that Docker started again and lives for less is ending again and again. The time doubles with each start, or one that
+ * works for a minute and dies would be news each minute. */
+#define RESTART_LOOP_S 15
+#define RESTART_LOOP_MAX_S 960
+
+static bool ends_again(const struct container *c)
+{
+	int64_t needed_s = RESTART_LOOP_S;
+
+	for (int64_t i = 1; i < c->restarts && needed_s < RESTART_LOOP_MAX_S; i++)
+		needed_s *= 2;
+	return c->restarts > 0 && c->up_s_max <= needed_s;
+}
 
 static struct look *find_look(struct services *s, const char *id)
 {
@@ -199,12 +210,10 @@ static void set_health(struct container_health *ret, const char *health, enum re
 static void judge_running(const struct container *c, bool checked, struct pool *pool,
 			  struct container_health *ret)
 {
-	bool young = c->up_s_max <= RESTART_LOOP_S;
-
 	if (strcmp(c->health, "unhealthy") == 0)
 		set_health(ret, "failed", REASON_CONTAINER_UNHEALTHY,
 			   pool_printf(pool, "container %s: its health check fails", c->name));
-	else if (c->restarts > 0 && young && strcmp(c->health, "healthy") != 0)
+	else if (ends_again(c))
 		set_health(ret, "failed", REASON_CONTAINER_RESTARTS,
 			   pool_printf(pool, "container %s ends again and again", c->name));
 	else if (strcmp(c->health, "starting") == 0)
@@ -242,7 +251,8 @@ void container_judge(struct services *s, struct container *c, bool once, bool ch
 
 bool container_is_worse(const struct container_health *c, const char *health)
 {
-	return c && c->health && health_is_worse(c->health, health);
+	return c && c->health &&
+	       (c->reason == REASON_CONTAINER_RESTARTS || health_is_worse(c->health, health));
 }
 
 void service_judge(struct services *s, const struct root *root, const struct service_record *record,

@@ -108,7 +108,8 @@ struct container_health {
 /* Has the container shown that it works? `checked`: somebody else asks it too. In the pool. */
 void container_judge(struct services *s, struct container *container, bool once, bool checked,
 		     struct pool *pool, struct container_health *ret);
-/* Does it speak against the service more than `health`? c may be NULL. */
+/* Does it speak against the service more than `health`? c may be NULL. What answers only between two ends of its container
+ * is not well: the container is the news, and not each answer. */
 bool container_is_worse(const struct container_health *c, const char *health);
 /* The worst of a service's parts. */
 void service_judge(struct services *s, const struct root *root, const struct service_record *record,

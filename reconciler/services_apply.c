@@ -44,6 +44,25 @@ struct compose service_compose(const struct service_work *w, const struct out_se
 	};
 }
 
+/* Docker that was stopped, or started again, under compose's hands is no commit's fault: what fails is only held against one
+ * where Docker is there and it fails again. */
+int service_up(const struct service_work *w, const struct compose *compose, struct err *err)
+{
+	for (int tries = 2; compose_up(compose, err) < 0; tries--) {
+		struct err away = {0};
+
+		services_forget(w->services);
+		if (!services_look(w->services, w->root, &away)) {
+			*err = away;
+			return -1;
+		}
+		if (tries == 1)
+			return -1;
+	}
+	services_forget(w->services);
+	return 0;
+}
+
 /* The first action on the service stands for the others: compose makes all of its parts. */
 static bool is_first(const struct service_work *w, size_t i)
 {
@@ -250,10 +269,7 @@ static int make(const struct service_work *w, const struct action *action, struc
 	const struct out_service *row = service_row(w, action->service);
 	struct compose compose = service_compose(w, row, "");
 
-	if (compose_up(&compose, err) < 0)
-		return err_wrap(err, "service '%s'", row->name);
-	services_forget(w->services);
-	return 0;
+	return service_up(w, &compose, err) < 0 ? err_wrap(err, "service '%s'", row->name) : 0;
 }
 
 /* A service may get the port that another had. */

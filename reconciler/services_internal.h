@@ -24,6 +24,8 @@ bool action_makes(const struct action *action);
 /* How compose is run for the service; `before` stands before its folder. */
 struct compose service_compose(const struct service_work *w, const struct out_service *row,
 			       const char *before);
+/* Has compose make it. ERR_DOCKER where Docker went away meanwhile, ERR_APPLY where it is the service's fault. */
+int service_up(const struct service_work *w, const struct compose *compose, struct err *err);
 
 struct services {
 	struct docker docker;

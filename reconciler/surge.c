@@ -97,9 +97,8 @@ static int start(const struct service_work *w, const struct action *action, stru
 	row.project = row.surge_project;
 	row.folder = folder;
 	compose = service_compose(w, &row, "");
-	if (compose_up(&compose, err) < 0)
+	if (service_up(w, &compose, err) < 0)
 		return err_wrap(err, "service '%s', beside the old one", action->service);
-	services_forget(w->services);
 	return 0;
 }
 

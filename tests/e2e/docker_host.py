@@ -198,7 +198,11 @@ class Root:
         return self.buffer.getvalue()
 
 
-def web(text, start="exec httpd -f -p 80 -h /www", check=None):
+# A pid 1 takes no SIGTERM that it did not ask for: without the trap each stop would last its whole grace period.
+UNTIL_STOPPED = "trap 'exit 0' TERM; %s & wait"
+
+
+def web(text, start=UNTIL_STOPPED % "httpd -f -p 80 -h /www", check=None):
     """An image that serves /www on port 80: the text at / and /health, its environment at /env."""
     root = Root()
     root.busybox()
@@ -219,12 +223,12 @@ IMAGES = {
     "web:2": lambda: web("web 2"),
     "well:1": lambda: web("well 1", check=ASK),  # with a health check of its own
     "well:2": lambda: web("well 2", check=ASK),
-    "slow:1": lambda: web("slow 1", "sleep 3; exec httpd -f -p 80 -h /www", ASK),  # healthy after a while
+    "slow:1": lambda: web("slow 1", "sleep 3; " + UNTIL_STOPPED % "httpd -f -p 80 -h /www", ASK),  # healthy after a while
     "exits:1": lambda: web("exits", "echo it ends at once; exit 3"),
     "never:1": lambda: web("never", check="false"),  # answers, and its check never passes
-    "deaf:1": lambda: web("deaf", "exec sleep 100000"),  # runs, and listens nowhere
+    "deaf:1": lambda: web("deaf", UNTIL_STOPPED % "sleep 100000"),  # runs, and listens nowhere
     # Healthy, and dies after so many seconds: of its environment, 10 by default.
-    "fades:1": lambda: web("fades", "httpd -p 80 -h /www; sleep ${AFTER:-10}; echo it fades; exit 1", ASK),
+    "fades:1": lambda: web("fades", "trap 'exit 0' TERM; httpd -p 80 -h /www; sleep ${AFTER:-10} & wait $!; echo it fades; exit 1", ASK),
 }
 
 

@@ -53,6 +53,42 @@ def test_an_image_is_deployed_changed_and_removed(shop):
     assert shop.node.fetch("web.test").status == 421
 
 
+def test_a_static_site_is_deployed_changed_broken_repaired_and_removed(shop):
+    page = "clusters/demo/services/docs/site/index.html"
+    shop.service("docs", "static: ./site\nhealth: {path: /}\n", **{"site/index.html": "one", "site/old.html": "old"})
+    shop.service("other", "respond: {body: other}\n")
+    shop.commit()
+    shop.settle()
+    assert shop.text("docs") == "one" and shop.text("docs", "/old.html") == "old"
+    with Client(shop, "docs").asking() as client:
+        shop.write(page, "two")
+        shop.repository.git("rm", "-q", "clusters/demo/services/docs/site/old.html")
+        good = shop.commit()
+        shop.settle()
+        assert shop.text("docs") == "two" and shop.text("docs", "/old.html") == 404
+        # Invalid: nothing is touched. Unhealthy: there is no page where its health is looked for.
+        shop.service("docs", "static: ./elsewhere\nhealth: {path: /}\n")
+        bad = shop.commit()
+        shop.once(check=False)
+        assert shop.status()["revision"]["quarantined"] == bad and shop.status()["revision"]["applied"] == good
+        assert shop.condition("Valid")["status"] == "False" and "docs/service.yaml:3" in shop.condition("Valid")["message"]
+        shop.repository.replace("clusters/demo/cluster.yaml", "health_timeout: 30s", "health_timeout: 2s")
+        shop.service("docs", "static: ./site\nhealth: {path: /nowhere, interval: 1s, timeout: 1s}\n")
+        bad = shop.commit()
+        shop.passes(lambda: shop.status()["revision"]["quarantined"] == bad, 120, "quarantine")
+        assert shop.status()["revision"]["applied"] == good and "docs" in shop.condition("Applied")["message"]
+        shop.service("docs", "static: ./site\nhealth: {path: /}\n")
+        shop.write(page, "three")
+        shop.commit()
+        shop.settle()
+    assert not client.failures and set(client.answers) == {"one", "two", "three"}
+    shop.repository.git("rm", "-rq", "clusters/demo/services/docs")
+    shop.commit()
+    shop.settle()
+    assert shop.node.fetch("docs.test").status == 421 and shop.text("other") == "other"
+    assert not (shop.node.root / "opt/dynia/sites/docs").exists() and not shop.containers()
+
+
 COMPOSE = """# a comment
 services:
   front:
@@ -153,8 +189,9 @@ def test_a_commit_that_does_not_become_healthy_touches_nothing(shop, image, word
     assert len(shop.containers()) == 1
     shop.repository.replace("clusters/demo/services/web/service.yaml", image, "web:2")
     shop.commit()
-    shop.settle()
-    assert shop.text("web") == "web 2\n"
+    with Client(shop, "web").asking() as client:
+        shop.settle()
+    assert not client.failures and set(client.answers) <= {"web 1\n", "web 2\n"} and shop.text("web") == "web 2\n"
 
 
 def test_what_drifts_is_repaired_and_told(shop):

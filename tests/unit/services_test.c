@@ -166,6 +166,36 @@ static void test_a_restarting_container_is_left_to_docker(void **state)
 	assert_int_equal(f.plan.n, 0);
 }
 
+/* What dies in a rhythm of its own is not well in between, and one that had one bad day is well again soon. */
+static void test_what_ends_again_and_again(void **state)
+{
+	static const struct {
+		int64_t restarts, up_s_max;
+		const char *health, *expected;
+	} rows[] = {
+		{0, 1, "healthy", "healthy"},  {1, 14, "healthy", "failed"},
+		{1, 16, "healthy", "healthy"}, {3, 59, "healthy", "failed"},
+		{3, 61, "healthy", "healthy"}, {7, 900, "", "failed"},
+		{1000, 961, "", "healthy"},    {1000, 959, "", "failed"},
+		{0, 1, "starting", "unknown"}, {0, 1, "unhealthy", "failed"},
+	};
+	struct services *s = services_new("/nonexistent/docker.sock");
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct container c = container(OLD, "c1", "running");
+		struct container_health health;
+
+		c.restarts = rows[i].restarts;
+		c.up_s_max = rows[i].up_s_max;
+		c.health = rows[i].health;
+		container_judge(s, &c, false, false, pool, &health);
+		assert_string_equal(health.health, rows[i].expected);
+	}
+	services_free(s);
+}
+
 static void test_what_has_ended_well(void **state)
 {
 	FIXTURE(well, OLD, OLD);
@@ -274,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_new_changed_removed),
 		cmocka_unit_test(test_drift),
 		cmocka_unit_test(test_a_restarting_container_is_left_to_docker),
+		cmocka_unit_test(test_what_ends_again_and_again),
 		cmocka_unit_test(test_what_has_ended_well),
 		cmocka_unit_test(test_unfinished),
 		cmocka_unit_test(test_left_over),
