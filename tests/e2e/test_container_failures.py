@@ -1,4 +1,4 @@
-"""What Docker and images may do to a node: end in a loop, fade, stop, hang."""
+"""What Docker and images may do to a node: end in a loop, fade, stop, hang; and how little is asked of Docker when all is well."""
 
 import contextlib
 import re
@@ -162,3 +162,35 @@ def test_docker_hangs(shop):
             assert shop.status()["revision"]["quarantined"] is None and shop.text("web") == "web 1\n"
         wait_for(lambda: at(shop, tip), 300, "the wanted revision")
     assert shop.text("web") == "web 2\n" and len(shop.containers()) == 1
+
+
+def many(n):
+    return "services:\n" + "".join(f"  p{i}:\n    image: dynia.test/web:1\n" for i in range(n))
+
+
+def idle(shop, proxy):
+    """The requests of a few passes in which there is nothing to do, and how many passes those were."""
+    with agent(shop):
+        # What has just been started is asked once how often it was started again.
+        wait_for(lambda: passes(shop) >= 3, 120, "passes")
+        while True:
+            proxy.take()
+            before = passes(shop)
+            wait_for(lambda: passes(shop) >= before + 4, 120, "passes")
+            asked = proxy.counts()
+            if set(asked) == {("GET", "/containers/json")}:
+                return asked.total(), passes(shop) - before
+            assert {method for method, _ in asked} == {"GET"}
+
+
+def test_an_idle_pass_asks_once_however_many_containers_there_are(site, docker, proxy):
+    shop = DockerSite(site, docker, socket=proxy.path)
+    shop.service("many", "compose: compose.yaml\nentry: p0\nport: 80\n", **{"compose.yaml": many(1)})
+    for n in (1, 20):
+        shop.write("clusters/demo/services/many/compose.yaml", many(n))
+        shop.commit()
+        shop.settle()
+        assert len(shop.containers()) == n
+        requests, made = idle(shop, proxy)
+        # A pass may begin or end between the two counts.
+        assert abs(requests - made) <= 1 and made >= 4, (n, requests, made)
