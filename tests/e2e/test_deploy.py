@@ -140,6 +140,28 @@ def test_a_compose_file_is_used_as_it_is(shop):
     assert second["store"] == first["store"] and second["front"] != first["front"]
     assert shop.causes()["recreate pair/front"] == "clusters/demo/services/pair/conf/a changed"
 
+    # A version that does not work is taken back, with its files; what the other part has is not touched.
+    shop.repository.replace("clusters/demo/cluster.yaml", "health_timeout: 30s", "health_timeout: 8s")
+    shop.write("clusters/demo/services/pair/compose.yaml", COMPOSE.replace("dynia.test/web:1", "dynia.test/exits:1", 1))
+    shop.write("clusters/demo/services/pair/conf/a", "three\n")
+    bad = shop.commit()
+    shop.passes(lambda: shop.status()["revision"]["quarantined"] == bad, 300, "quarantine")
+    shop.passes(lambda: shop.text("pair", "/conf/a") == "two\n", 300, "the version before")
+    assert "another comment" in file.read_text(encoding="utf-8") and "exits" not in file.read_text(encoding="utf-8")
+    assert shop.condition("Ready")["reason"] == "HealthError" and bad[:7] in shop.condition("Ready")["message"]
+    # One that compose itself refuses touches nothing.
+    before = ids(shop, "front", "store")
+    shop.write("clusters/demo/services/pair/compose.yaml", COMPOSE.replace("depends_on: [store]", "depends_on: [nobody]"))
+    bad = shop.commit()
+    shop.passes(lambda: shop.status()["revision"]["quarantined"] == bad, 300, "quarantine")
+    assert ids(shop, "front", "store") == before and shop.text("pair", "/conf/a") == "two\n"
+    # The next good commit repairs it.
+    shop.write("clusters/demo/services/pair/compose.yaml", COMPOSE.replace("dynia.test/web:1", "dynia.test/web:2", 1))
+    shop.commit()
+    shop.settle()
+    assert shop.text("pair") == "web 2\n" and shop.text("pair", "/conf/a") == "three\n"
+    assert ids(shop, "store")["store"] == first["store"]
+
     project = shop.container("pair", "front")["Config"]["Labels"]["com.docker.compose.project"]
     assert f"{project}_kept" in names(shop, "volumes") and f"{project}_default" in names(shop, "networks")
     shop.repository.git("rm", "-rq", "clusters/demo/services/pair")
