@@ -13,6 +13,6 @@ struct listener_server {
 };
 
 /* Serves until it is killed. Returns where it cannot. */
-void listener_serve(const struct listener_server *server);
+void listener_serve(const struct listener_server *base);
 
 #endif

@@ -16,9 +16,9 @@ struct pass_counts {
 	int64_t last_ms;     /* how long it took */
 };
 
-void metrics_text(const struct node_status *status, const struct pass_counts *counts,
-		  struct strbuf *ret);
+void metrics_text(const struct node_status *s, const struct pass_counts *counts,
+		  struct strbuf *out);
 /* "healthy at 1a2b3c4", "degraded at 1a2b3c4: Unhealthy": no message of a program's, for strangers may read it. */
-void metrics_health(const struct node_status *status, struct strbuf *ret);
+void metrics_health(const struct node_status *s, struct strbuf *out);
 
 #endif

@@ -18,6 +18,8 @@ import pytest
 import git_servers
 from harness import processes_below, run
 
+pytestmark = pytest.mark.heavy  # the sanitizers take more address space than a worker may
+
 PORT = 19555
 LIMIT = 512 << 20  # of a worker: memory, and any one file
 SMALL = 4 << 20

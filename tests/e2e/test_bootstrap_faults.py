@@ -10,6 +10,8 @@ import pytest
 
 from cloud import Cloud, Fault, VIP
 
+pytestmark = pytest.mark.heavy
+
 WORKERS = 6
 ALL = ("429", "500", "timeout", "lost", "slow", "hold", "held")
 SOME = ("500", "lost", "hold", "held")

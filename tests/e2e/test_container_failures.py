@@ -10,6 +10,8 @@ import docker_host
 from docker_site import DockerSite
 from harness import processes_below, wait_for
 
+pytestmark = pytest.mark.heavy
+
 SERVICE = "clusters/demo/services/web/service.yaml"
 HEALTH = "health: {path: /health, interval: 1s, timeout: 1s}"
 

@@ -9,6 +9,8 @@ import pytest
 import docker_host
 from harness import fetch, wait_for
 
+pytestmark = pytest.mark.heavy
+
 
 def test_images_run_and_are_published(docker):
     docker.engine.run("dynia.test/web:2", "published",

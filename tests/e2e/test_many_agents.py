@@ -3,9 +3,13 @@
 import pathlib
 import sys
 
+import pytest
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 
 import fleet  # noqa: E402
+
+pytestmark = pytest.mark.heavy
 
 
 def test_agents_do_not_get_in_each_others_way():

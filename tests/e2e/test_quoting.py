@@ -21,6 +21,8 @@ from lib_render import (
     running,
 )
 
+pytestmark = pytest.mark.heavy  # other programs' behaviour
+
 N_WORDS = 3000
 
 

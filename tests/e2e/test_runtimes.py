@@ -5,6 +5,8 @@ import pytest
 import hosts
 from harness import HTTP, wait_for
 
+pytestmark = pytest.mark.heavy  # machines, which have no sanitizer
+
 
 @pytest.fixture(params=hosts.RUNTIMES, scope="module")
 def host(request):
