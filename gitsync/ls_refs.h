@@ -66,11 +66,12 @@ struct ls_refs {
 };
 
 void ls_refs_release(struct ls_refs *refs);
-int ls_refs_on_advertisement(void *refs, enum pkt_kind kind, char *data, size_t len,
+/* For a pkt_reader (gitsync/pkt_line.h): arg is a struct ls_refs. */
+int ls_refs_on_advertisement(void *arg, enum pkt_kind kind, char *data, size_t len,
 			     struct err *err);
 void ls_refs_request(struct strbuf *to, const struct ls_refs *refs, const char *const *prefixes,
 		     size_t n);
-int ls_refs_on_answer(void *refs, enum pkt_kind kind, char *data, size_t len, struct err *err);
+int ls_refs_on_answer(void *arg, enum pkt_kind kind, char *data, size_t len, struct err *err);
 /* The id of a ref, or NULL. */
 const char *ls_refs_find(const struct ls_refs *refs, const char *name);
 /* Are these 40 hex digits (what follows does not matter)? */
