@@ -79,7 +79,8 @@ static void push(struct builder *b, struct yaml_node *node)
 	b->stack[b->n_stack++] = node;
 }
 
-/* C0 but tab and line feed, DEL, and C1 (in UTF-8: 0xc2 and 0x80 to 0x9f). */
+/* C0 but tab and line feed, DEL, C1 (in UTF-8: 0xc2 and 0x80 to 0x9f), and the line and paragraph
+ * separators, which YAML 1.1 takes for a line break: the blanks around one are lost. */
 static bool has_control(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -88,6 +89,9 @@ static bool has_control(const char *text, size_t len)
 		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
 			return true;
 		if (c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0)
+			return true;
+		if (c == 0xe2 && i + 2 < len && (unsigned char)text[i + 1] == 0x80 &&
+		    ((unsigned char)text[i + 2] & 0xfe) == 0xa8)
 			return true;
 	}
 	return false;

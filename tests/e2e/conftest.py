@@ -44,6 +44,13 @@ def program():
 
 
 @pytest.fixture
+def tmp_path():
+    """As pytest's, but short: the sockets that are named in it must fit a socket address (107 bytes)."""
+    with tempfile.TemporaryDirectory(prefix="dyt", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.fixture
 def site():
     """An empty repository and its server; nodes are added with site.node()."""
     with harness.Site() as site:

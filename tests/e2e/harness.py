@@ -152,14 +152,14 @@ class Daemon:
 
     PORT = 19418
 
-    def __init__(self, repository, address):
-        self.url = f"git://{address}:{self.PORT}/{repository.bare.name}"
+    def __init__(self, repository, address, port=PORT):
+        self.url = f"git://{address}:{port}/{repository.bare.name}"
         self.process = subprocess.Popen(
-            ["git", "daemon", "--reuseaddr", f"--listen={address}", f"--port={self.PORT}", "--export-all",
+            ["git", "daemon", "--reuseaddr", f"--listen={address}", f"--port={port}", "--export-all",
              "--enable=receive-pack", "--informative-errors", f"--base-path={repository.bare.parent}"],
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: socket.create_connection((address, self.PORT), 1).close() is None, 10, "git daemon")
+            wait_for(lambda: socket.create_connection((address, port), 1).close() is None, 10, "git daemon")
         except BaseException:
             self.stop()
             raise

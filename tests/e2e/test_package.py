@@ -1,6 +1,7 @@
 """The Debian package: what is in it, and what dpkg and systemd make of it."""
 
 import contextlib
+import itertools
 import http.client
 import os
 import pathlib
@@ -16,6 +17,8 @@ from harness import SOURCE, run, wait_for
 from machine import NETWORK, Machines
 
 pytestmark = pytest.mark.heavy
+
+PORTS = itertools.count(harness.Daemon.PORT)  # of the git servers: one for each repository, at one address
 
 UNIT = SOURCE / "packaging" / "debian" / "dynia.service"
 MOST_EXPOSED = 30  # tenths, of 100
@@ -194,7 +197,7 @@ def installed(machines, package, name, cluster=()):
                          f"{name}: {{address: {machine.address}}}"), *cluster):
             repository.replace("clusters/demo/cluster.yaml", old, new)
         repository.commit("first")
-        daemon = harness.Daemon(repository, machines.HOST)
+        daemon = harness.Daemon(repository, machines.HOST, next(PORTS))
         try:
             machine.boot()
             agent = Agent(machine, repository)

@@ -358,19 +358,6 @@ def test_damaged_state_is_made_anew(served, file):
     assert node.fetch(HOST).status == 200
 
 
-def test_what_is_not_supported_yet_is_refused_and_said(site):
-    site.use_example()
-    site.repository.replace(CLUSTER, "runtime: process", "runtime: container")
-    site.repository.commit("containers")
-    done = site.node().once(check=False)
-    assert done.returncode != 0 and "container" in done.stderr
-    node = site.nodes[0]
-    config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8")
-    node.write("etc/dynia/agent.yaml", config.replace(site.daemon.url, "https://example.invalid/infra.git"))
-    done = node.once(check=False)
-    assert done.returncode != 0 and "https" in done.stderr
-
-
 def test_caddy_in_public_leaves_no_haproxy_to_check(served):
     served.repository.replace(CLUSTER, "{mode: files}", "{mode: caddy}")
     served.repository.commit("Caddy answers itself")

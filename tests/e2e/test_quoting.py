@@ -211,6 +211,6 @@ def test_keepalived_words(tmp_path):
         + "    virtual_ipaddress {\n        192.0.2.3/32 dev lo\n    }\n"
         + f"    track_script {{\n{instance}    }}\n}}\n"
     )
-    result = in_namespace(f"timeout 2 keepalived -n -l -d -P -f {path}")
+    result = in_namespace(f"timeout 10 keepalived -n -l -d -P -f {path}")
     said = re.findall(r"Command = '\S*true' 'x' '(.*)'$", result.stdout + result.stderr, re.M)
     compare(kept, said)

@@ -388,7 +388,7 @@ def outlines(repository):
     config = out / "opt/dynia/caddy/Caddyfile"
     adapted = run(["caddy", "adapt", "--config", config, "--adapter", "caddyfile"], env=ENV)
     caddy = re.sub(r"[0-9a-f]{64}", "DIGEST", adapted.stdout)
-    compose = yaml.safe_load((out / "opt/dynia/compose/api/compose.yaml").read_bytes())
+    compose = yaml.safe_load(re.sub(r'"[0-9a-f]{64}"', '"DIGEST"', (out / "opt/dynia/compose/api/compose.yaml").read_text()))
     lines = (out / "opt/dynia/haproxy/haproxy.cfg").read_text().split("\n")
     return [json.loads(caddy), compose, [line.split()[:2] for line in lines]]
 

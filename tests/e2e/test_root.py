@@ -8,6 +8,7 @@ import harness
 from harness import wait_for
 
 NOBODY = 65534
+CHANGES_FOLDER = ["chdir", "fchdir"]
 WRITES = ["creat", "mkdir", "mkdirat", "mknod", "mknodat", "link", "linkat", "symlink", "symlinkat", "rename", "renameat",
           "renameat2", "unlink", "unlinkat", "rmdir", "truncate", "chmod", "fchmodat", "chown", "lchown", "fchownat", "utimensat"]
 OPENS = ["open", "openat", "openat2"]
@@ -74,7 +75,7 @@ def test_only_what_is_below_the_root_is_touched(site):
 def trace_pass(node, trace):
     """One pass with all that it starts; the programs are stopped, so that strace comes to an end."""
     argv = ["strace", "-f", "-y", "-qq", "-s", "4096", "-o", str(trace), "-e",
-            "trace=" + ",".join("?" + c for c in [*WRITES, *OPENS, "bind"]), *node.argv("--once")]
+            "trace=" + ",".join("?" + c for c in [*WRITES, *OPENS, *CHANGES_FOLDER, "bind"]), *node.argv("--once")]
     tracer = subprocess.Popen(argv, env={**node.env, "ASAN_OPTIONS": "detect_leaks=0"}, start_new_session=True)
     try:
         wait_for(lambda: tracer.poll() is not None or site_is_up(node), 120, "page")
@@ -101,19 +102,24 @@ def agent_runs(tracer):
 
 def assert_inside(lines, node):
     """Gives back how many calls were looked at."""
-    root, outside, looked_at = str(node.root), [], 0
+    root, outside, looked_at, cwds = str(node.root), [], 0, {}
     for line in lines:
         call = re.match(r"\d+ +(\w+)\(", line)
         if not call:
             continue
-        text = line.split(None, 1)[1]
+        pid, text = line.split(None, 1)
+        cwd = cwds.get(pid, "/")
+        if call[1] in CHANGES_FOLDER:
+            moved = re.search(r'\d+<([^>]*)>|"([^"]*)"', text)
+            cwds[pid] = os.path.normpath(os.path.join(cwd, moved[1] or moved[2]))
+            continue
         if call[1] == "bind":
             match = re.search(r'sun_path="([^"]*)"', text)
             named = [os.path.normpath(os.path.join(root, match[1]))] if match else []
         elif call[1] in OPENS:
-            named = list(paths(text, "/")) if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", text) else []
+            named = list(paths(text, cwd)) if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", text) else []
         else:
-            named = list(paths(text, "/"))
+            named = list(paths(text, cwd))
             if call[1].startswith("symlink"):
                 named = named[-1:]  # what a link says is no path that is touched
         for path in named:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fleet import SECONDS, Fleet, connects, firewall, serves
+from machine_fleet import SECONDS, Fleet, connects, firewall, serves
 from harness import wait_for
 from machine import NETWORK
 
