@@ -14,6 +14,8 @@ import docker_host
 from docker_site import Client, DockerSite
 from harness import wait_for
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.fixture
 def shop(site, docker):
