@@ -27,14 +27,20 @@ def cluster(names):
 
 
 def server_cpu(pid):
-    """Seconds of a git daemon, and of all that it has run."""
+    """Seconds of a git daemon, of what it runs (`git` runs git-daemon, and that a program for each call), and of all that has ended."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-    return sum(int(field) for field in fields[11:15]) / TICKS
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return sum(int(field) for field in fields[11:15]) / TICKS + sum(server_cpu(child) for child in children)
 
 
 def size_after_gc(bare):
     run("git", "-C", bare, "gc", "--quiet", "--prune=now", timeout=600)
     return sum(path.stat().st_size for path in pathlib.Path(bare).rglob("*") if path.is_file())
+
+
+def progress(what, i, rounds):
+    if sys.stderr.isatty():
+        print(f"\r{what}: round {i + 1} of {rounds} ", end="\n" if i + 1 == rounds else "", file=sys.stderr, flush=True)
 
 
 def one(node):
@@ -66,6 +72,7 @@ def own_refs(agents, rounds, at_once):
                 for node in nodes:
                     revision = site.repository.status(node.name)["revision"]
                     assert revision["applied"] == head, (node.name, i, revision)
+                progress("a ref each", i, rounds)
         wall, cpu = time.monotonic() - began, server_cpu(site.daemon.process.pid) - cpu
         commits = len(site.repository.log(nodes[0].name))
         assert commits >= rounds + 1, commits
@@ -116,6 +123,7 @@ def one_branch(agents, rounds, at_once, status):
         with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             for i in range(rounds):
                 list(pool.map(lambda writer, i=i: writer.write(i), writers))
+                progress("one branch", i, rounds)
         wall, cpu = time.monotonic() - began, server_cpu(site.daemon.process.pid) - cpu
         return wall, cpu, size_after_gc(site.repository.bare), sum(writer.refused for writer in writers)
 
