@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/strbuf.h"
 #include "render/yaml_writer.h"
+#include "spec/tables.h"
 
 #define INSTALLER "/usr/local/sbin/dynia-first-boot"
 
@@ -32,46 +34,56 @@ static const char retry[] = "#!/bin/sh\n"
 
 /* --- agent.yaml ---------------------------------------------------------------------------- */
 
-static void put_credentials(struct yaml_writer *y, const struct credentials *credentials)
-{
-	const struct {
-		const char *key;
-		const char *value;
-	} rows[] = {
-		{"username", credentials->username},
-		{"password_file", credentials->password_file},
-		{"ssh_key", credentials->ssh_key},
-		{"known_hosts", credentials->known_hosts},
-	};
+static void put_map(struct yaml_writer *y, const struct field *fields, const struct yaml_node *map);
 
-	yaml_map_begin(y, "credentials");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].value)
-			yaml_text(y, rows[i].key, rows[i].value);
-	yaml_end(y);
+static int64_t number_of(const struct yaml_node *node)
+{
+	int64_t value = 0;
+
+	(void)parse_int(node->text, INT64_MIN, INT64_MAX, &value, &(struct err) {0});
+	return value;
+}
+
+/* As cluster.yaml has it. A node of the list is written by yaml_text(), which quotes it. */
+static void put_value(struct yaml_writer *y, const struct field *f, const struct yaml_node *node)
+{
+	if (node->kind == YAML_NODE_SCALAR && f->kind == FIELD_INT) {
+		yaml_int(y, f->key, number_of(node));
+	} else if (node->kind == YAML_NODE_SCALAR) {
+		yaml_text(y, f->key, node->text);
+	} else if (node->kind == YAML_NODE_LIST) {
+		yaml_list_begin(y, f->key);
+		for (size_t i = 0; i < node->n; i++)
+			yaml_text(y, NULL, node->items[i]->text);
+		yaml_end(y);
+	} else if (f->fields) {
+		yaml_map_begin(y, f->key);
+		put_map(y, f->fields, node);
+		yaml_end(y);
+	}
+}
+
+/* What the map says of these keys; what it does not say has its default on the node, too. */
+static void put_map(struct yaml_writer *y, const struct field *fields, const struct yaml_node *map)
+{
+	for (const struct field *f = fields; f->key; f++) {
+		const struct yaml_node *value = yaml_get(map, f->key);
+
+		if (value && !yaml_is_null(value))
+			put_value(y, f, value);
+	}
 }
 
 static int agent_yaml(const struct cluster *cluster, const struct node *node, struct strbuf *ret,
 		      struct err *err)
 {
-	const struct first_agent *agent = cluster->provider.digitalocean->agent;
+	const struct yaml_node *provider = yaml_get(cluster->yaml, "provider");
 	CLEANUP(yaml_writer_freep) struct yaml_writer *y = yaml_writer_new();
 
 	yaml_int(y, "version", 1);
-	yaml_list_begin(y, "repository");
-	for (size_t i = 0; i < agent->repository.n; i++)
-		yaml_text(y, NULL, agent->repository.v[i]);
-	yaml_end(y);
-	yaml_text(y, "branch", agent->branch);
 	yaml_text(y, "cluster", cluster->name);
 	yaml_text(y, "node", node->name);
-	if (agent->credentials)
-		put_credentials(y, agent->credentials);
-	if (agent->verify) {
-		yaml_map_begin(y, "verify");
-		yaml_text(y, "signers", agent->verify->signers);
-		yaml_end(y);
-	}
+	put_map(y, agent_table, yaml_get(yaml_get(provider, "digitalocean"), "agent"));
 	return yaml_writer_finish(y, ret, err);
 }
 
@@ -116,13 +128,37 @@ static void installer(const struct cluster *cluster, struct strbuf *out)
 
 /* --- the whole ------------------------------------------------------------------------------ */
 
-static void put_file(struct yaml_writer *y, const char *path, const char *mode, const char *text)
+static void put_file(struct yaml_writer *y, const char *path, const char *mode,
+		     const char *encoding, const char *text)
 {
 	yaml_map_begin(y, NULL);
 	yaml_text(y, "path", path);
 	yaml_text(y, "permissions", mode);
+	if (encoding)
+		yaml_text(y, "encoding", encoding);
 	yaml_text(y, "content", text);
 	yaml_end(y);
+}
+
+/* Where the files go that are no secret, and what is in them. */
+static void put_public_files(struct yaml_writer *y, const struct first_agent *agent)
+{
+	const struct credentials *who = agent->config.credentials;
+	const struct verify *verify = agent->config.verify;
+	const struct {
+		const char *path;
+		const char *text;
+	} rows[] = {
+		{agent->config.ca_file, agent->files.ca},
+		{who ? who->known_hosts : NULL, agent->files.known_hosts},
+		{verify ? verify->signers : NULL, agent->files.signers},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].path && rows[i].text)
+			put_file(y, rows[i].path, "0644", NULL, rows[i].text);
+	if (verify && verify->keyring && agent->files.keyring)
+		put_file(y, verify->keyring, "0644", "b64", agent->files.keyring);
 }
 
 static void put_source(struct yaml_writer *y, const struct package *package)
@@ -151,8 +187,9 @@ static int cloud_config(const struct cluster *cluster, const struct node *node, 
 	installer(cluster, &script);
 	put_source(y, cluster->provider.digitalocean->package);
 	yaml_list_begin(y, "write_files");
-	put_file(y, "/etc/dynia/agent.yaml", "0644", agent.buf);
-	put_file(y, INSTALLER, "0755", script.buf);
+	put_file(y, "/etc/dynia/agent.yaml", "0644", NULL, agent.buf);
+	put_public_files(y, cluster->provider.digitalocean->agent);
+	put_file(y, INSTALLER, "0755", NULL, script.buf);
 	yaml_end(y);
 	yaml_list_begin(y, "runcmd");
 	yaml_list_begin(y, NULL);
@@ -166,6 +203,7 @@ int user_data_text(const struct cluster *cluster, const struct node *node, struc
 		   const char **ret, struct err *err)
 {
 	const struct digitalocean *cloud = cluster->provider.digitalocean;
+	const struct spec_strings *repository;
 	CLEANUP(strbuf_release) struct strbuf body = STRBUF_INIT;
 
 	if (!cloud)
@@ -178,11 +216,13 @@ int user_data_text(const struct cluster *cluster, const struct node *node, struc
 			       cluster->path, cloud->agent ? "package" : "agent",
 			       cloud->agent ? "how does a new droplet get dynia?"
 					    : "how does a new droplet find this repository?");
-	if (cloud->agent->repository.n && cloud->agent->repository.v[0][0] == '/')
-		return err_set(err, ERR_CONFIG,
-			       "provider.digitalocean.agent.repository '%s' is a path of this "
-			       "machine: a droplet needs an address",
-			       cloud->agent->repository.v[0]);
+	repository = &cloud->agent->config.repository;
+	for (size_t i = 0; i < repository->n; i++)
+		if (repository->v[i][0] == '/' || strncmp(repository->v[i], "file:", 5) == 0)
+			return err_set(err, ERR_CONFIG,
+				       "provider.digitalocean.agent.repository '%s' is a path of "
+				       "this machine: a droplet needs an address",
+				       repository->v[i]);
 	if (cloud_config(cluster, node, &body, err) < 0)
 		return -1;
 	/* libyaml begins a document with "---": cloud-init wants its own mark in the first line. */

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "spec/check_internal.h"
+#include "spec/load.h"
 #include "spec/place.h"
 
 #define NODES_MAX 1000
@@ -181,6 +182,38 @@ static void check_package(const struct cluster *cluster, struct diags *diags)
 						 : "url");
 }
 
+static void check_first_agent(const struct cluster *cluster, struct diags *diags)
+{
+	const struct first_agent *agent = cluster->provider.digitalocean->agent;
+	const struct yaml_node *yaml = yaml_get(cluster->yaml, "provider");
+	static const struct {
+		const char *file;
+		const char *needs;
+	} rows[] = {
+		{"ca", "ca_file"},
+		{"known_hosts", "credentials.known_hosts"},
+		{"signers", "verify.signers"},
+		{"keyring", "verify.keyring"},
+	};
+
+	if (!agent)
+		return;
+	yaml = yaml_get(yaml_get(yaml, "digitalocean"), "agent");
+	agent_config_check(&agent->config, cluster->path, yaml, diags);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		CLEANUP(strbuf_release) struct strbuf key = STRBUF_INIT;
+		struct spec_pos pos;
+
+		strbuf_addf(&key, "files.%s", rows[i].file);
+		if (!yaml_has(yaml, key.buf) || yaml_has(yaml, rows[i].needs))
+			continue;
+		pos = yaml_place(yaml, key.buf);
+		diags_add(diags, cluster->path, pos.line, pos.column,
+			  "provider.digitalocean.agent: '%s' needs '%s', which says where it goes",
+			  key.buf, rows[i].needs);
+	}
+}
+
 void check_provider(const struct cluster *cluster, struct diags *diags)
 {
 	const struct digitalocean *cloud = cluster->provider.digitalocean;
@@ -188,6 +221,7 @@ void check_provider(const struct cluster *cluster, struct diags *diags)
 	if (!cloud)
 		return;
 	check_package(cluster, diags);
+	check_first_agent(cluster, diags);
 	if (cloud->ip_range && !cloud->vpc)
 		report_cluster(diags, cluster, "provider.digitalocean.ip_range",
 			       "provider.digitalocean.ip_range has no effect without 'vpc'");

@@ -30,6 +30,9 @@ void spec_freep(struct spec **spec);
  * pool. */
 struct agent_config *agent_config_load(const char *path, const char *data, size_t len,
 				       struct pool *pool, struct diags *diags);
+/* What no single row says: keys that need another. root is the map that the config was read from. */
+void agent_config_check(const struct agent_config *config, const char *path,
+			const struct yaml_node *root, struct diags *diags);
 
 /* secrets.yaml: one flat map of name to string. */
 struct spec_pairs *secrets_load(const char *path, const char *data, size_t len, struct pool *pool,

@@ -24,7 +24,7 @@ static bool is_ssh(const char *repository)
 	       (!strstr(repository, "://") && strchr(repository, '@') && repository[0] != '/');
 }
 
-static void check_agent(const struct agent_config *config, const char *path,
+void agent_config_check(const struct agent_config *config, const char *path,
 			const struct yaml_node *root, struct diags *diags)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(credential_rows); i++) {
@@ -59,7 +59,7 @@ struct agent_config *agent_config_load(const char *path, const char *data, size_
 		return NULL;
 	config = pool_alloc(pool, sizeof(*config));
 	table_load(agent_table, path, root, config, pool, diags);
-	check_agent(config, path, root, diags);
+	agent_config_check(config, path, root, diags);
 	return config;
 }
 

@@ -32,6 +32,53 @@ struct resources {
 	struct reservations reservations;
 };
 
+/* --- agent.yaml ---------------------------------------------------------------------- */
+
+struct credentials {
+	struct spec_pos pos;
+	const char *username;
+	const char *password_file;
+	const char *ssh_key;
+	const char *known_hosts;
+};
+
+struct verify {
+	struct spec_pos pos;
+	const char *signers; /* one of the two at least */
+	const char *keyring;
+};
+
+struct status_config {
+	const char *repository; /* NULL: the same as the definitions */
+	int64_t heartbeat_ms;
+	int64_t keep;
+	const char *signing_key; /* NULL: status commits are not signed */
+};
+
+struct webhook_config {
+	struct spec_pos pos;
+	const char *secret_file; /* one of the two */
+	const char *secret;      /* a name in secrets.yaml */
+};
+
+struct agent_config {
+	int64_t version;
+	struct spec_strings repository; /* tried in order */
+	const char *branch;
+	const char *cluster;
+	const char *node; /* NULL: the host name, less the cluster's name before it */
+	int64_t interval_ms;
+	int64_t deadline_ms;
+	struct credentials *credentials; /* NULL: none */
+	const char *ca_file;             /* NULL: the machine's authorities */
+	const char *proxy;               /* NULL: none */
+	struct verify *verify;           /* NULL: none */
+	struct status_config status;
+	const char *docker; /* the Engine API's socket */
+	const char *listen;
+	struct webhook_config *webhook; /* NULL: none */
+};
+
 /* --- cluster.yaml -------------------------------------------------------------------- */
 
 struct node {
@@ -153,16 +200,19 @@ struct package {
 	const char *key;
 };
 
-struct credentials;
-struct verify;
+/* Files of a new machine's that are no secret; NULL: not brought. */
+struct public_files {
+	const char *ca;          /* to ca_file */
+	const char *known_hosts; /* to credentials.known_hosts */
+	const char *signers;     /* to verify.signers */
+	const char *keyring;     /* to verify.keyring; base64 */
+};
 
-/* What a new machine's agent.yaml says. */
+/* What a new machine's agent.yaml says, less its version, cluster and node. */
 struct first_agent {
+	struct agent_config config; /* first: FIELDS_OF_EVERY_NODE */
+	struct public_files files;
 	struct spec_pos pos;
-	struct spec_strings repository;
-	const char *branch;
-	struct credentials *credentials; /* NULL: none */
-	struct verify *verify;           /* NULL: none */
 };
 
 enum cloud_firewall { CLOUD_FIREWALL_AUTO, CLOUD_FIREWALL_ALWAYS, CLOUD_FIREWALL_NEVER };
@@ -322,52 +372,5 @@ bool service_starts_first(const struct service *service);
 bool service_on_node(const struct service *service, const struct node *node);
 /* VRRP priority: the given one, or 250 less 10 for each node before it. */
 int64_t node_priority(const struct cluster *cluster, const struct node *node);
-
-/* --- agent.yaml and secrets.yaml ----------------------------------------------------- */
-
-struct credentials {
-	struct spec_pos pos;
-	const char *username;
-	const char *password_file;
-	const char *ssh_key;
-	const char *known_hosts;
-};
-
-struct verify {
-	struct spec_pos pos;
-	const char *signers; /* one of the two at least */
-	const char *keyring;
-};
-
-struct status_config {
-	const char *repository; /* NULL: the same as the definitions */
-	int64_t heartbeat_ms;
-	int64_t keep;
-	const char *signing_key; /* NULL: status commits are not signed */
-};
-
-struct webhook_config {
-	struct spec_pos pos;
-	const char *secret_file; /* one of the two */
-	const char *secret;      /* a name in secrets.yaml */
-};
-
-struct agent_config {
-	int64_t version;
-	struct spec_strings repository; /* tried in order */
-	const char *branch;
-	const char *cluster;
-	const char *node; /* NULL: the host name, less the cluster's name before it */
-	int64_t interval_ms;
-	int64_t deadline_ms;
-	struct credentials *credentials; /* NULL: none */
-	const char *ca_file;             /* NULL: the machine's authorities */
-	const char *proxy;               /* NULL: none */
-	struct verify *verify;           /* NULL: none */
-	struct status_config status;
-	const char *docker; /* the Engine API's socket */
-	const char *listen;
-	struct webhook_config *webhook; /* NULL: none */
-};
 
 #endif

@@ -4,8 +4,6 @@
 #include "spec/tables.h"
 #include "spec/words.h"
 
-#define PATTERN_ABSOLUTE "^/.*[^/]$"
-
 const struct field credentials_fields[] = {
 	{"username", FIELD_STRING, FIELD_AT(struct credentials, username), .check = check_user,
 	 .help = "the user name for https", .example = "username: x-access-token"},
@@ -36,7 +34,7 @@ const struct field verify_fields[] = {
 	FIELD_END,
 };
 
-static const struct field status_fields[] = {
+const struct field status_fields[] = {
 	{"repository", FIELD_STRING, FIELD_AT(struct status_config, repository), .max = 2048,
 	 .check = check_repository,
 	 .help = "where the status is pushed to; by default the repository itself",
@@ -53,7 +51,7 @@ static const struct field status_fields[] = {
 	FIELD_END,
 };
 
-static const struct field webhook_fields[] = {
+const struct field webhook_fields[] = {
 	{"secret_file", FIELD_STRING, FIELD_AT(struct webhook_config, secret_file), .max = 4095,
 	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
 	 .help = "the file that holds the secret, mode 0600; the same on all nodes, and at the "
@@ -67,12 +65,6 @@ static const struct field webhook_fields[] = {
 
 const struct field agent_table[] = {
 	FIELD_VERSION(struct agent_config),
-	{"repository", FIELD_STRINGS, FIELD_AT(struct agent_config, repository), .required = true,
-	 .one_or_list = true, .unique = true, .max = 2048, .check = check_repository,
-	 .help = "the repository: https, ssh, git, file or a path; a list is tried in order",
-	 .example = "repository: https://github.com/acme/infra.git"},
-	{"branch", FIELD_STRING, FIELD_AT(struct agent_config, branch), .def = "main",
-	 .check = check_branch, .help = "the branch that says what is wanted"},
 	{"cluster", FIELD_STRING, FIELD_AT(struct agent_config, cluster), .required = true,
 	 .check = check_name, .pattern = PATTERN_NAME,
 	 .help = "the cluster that the node belongs to", .example = "cluster: shop"},
@@ -81,41 +73,7 @@ const struct field agent_table[] = {
 	 .help = "the node's name in cluster.yaml; by default the host name, less the cluster's "
 		 "name before it",
 	 .example = "node: brave-panda"},
-	{"interval", FIELD_DURATION, FIELD_AT(struct agent_config, interval_ms), .min = 1000,
-	 .max = 86400000, .def = "30s",
-	 .help = "how often the repository is asked, give or take a tenth"},
-	{"deadline", FIELD_DURATION, FIELD_AT(struct agent_config, deadline_ms), .min = 1000,
-	 .max = 3600000, .def = "60s", .help = "how long one fetch or push may take"},
-	{"credentials", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, credentials),
-	 .size = sizeof(struct credentials), FIELD_POS(struct credentials, pos),
-	 .fields = credentials_fields, .help = "who the node is to the repository",
-	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/token}"},
-	{"ca_file", FIELD_STRING, FIELD_AT(struct agent_config, ca_file), .max = 4095,
-	 .check = check_absolute_path, .pattern = PATTERN_ABSOLUTE,
-	 .help = "the authorities, in PEM, that are believed for https to the repository; by "
-		 "default the machine's",
-	 .example = "ca_file: /etc/dynia/ca.pem"},
-	{"proxy", FIELD_STRING, FIELD_AT(struct agent_config, proxy), .max = 255,
-	 .check = check_proxy, .help = "the proxy for https to the repository",
-	 .example = "proxy: http://proxy.internal:3128"},
-	{"verify", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, verify),
-	 .size = sizeof(struct verify), FIELD_POS(struct verify, pos), .fields = verify_fields,
-	 .help = "whose commits are taken; absent: anybody's who can push",
-	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
-	{"status", FIELD_STRUCT, FIELD_AT(struct agent_config, status), .fields = status_fields,
-	 .help = "how the node reports"},
-	{"webhook", FIELD_STRUCT_PTR, FIELD_AT(struct agent_config, webhook),
-	 .size = sizeof(struct webhook_config), FIELD_POS(struct webhook_config, pos),
-	 .fields = webhook_fields,
-	 .help = "POST /hook there makes a pass at once, and on the cluster's other nodes: for the "
-		 "webhooks of GitHub, GitLab and Gitea",
-	 .example = "webhook: {secret_file: /etc/dynia/webhook-secret}"},
-	{"docker", FIELD_STRING, FIELD_AT(struct agent_config, docker),
-	 .def = "/var/run/docker.sock", .check = check_absolute_path,
-	 .help = "the socket of the Docker daemon that runs the services",
-	 .example = "docker: /run/user/1000/docker.sock"},
-	{"listen", FIELD_STRING, FIELD_AT(struct agent_config, listen), .def = "127.0.0.1:9797",
-	 .check = check_listen, .help = "where health, metrics and the webhook answer"},
+	FIELDS_OF_EVERY_NODE,
 	FIELD_END,
 };
 

@@ -1,4 +1,6 @@
 /* cluster.yaml, row by row. */
+#include <assert.h>
+
 #include "spec/model.h"
 #include "spec/table_shared.h"
 #include "spec/tables.h"
@@ -293,23 +295,32 @@ static const struct field package_fields[] = {
 	FIELD_END,
 };
 
+static const struct field public_files_fields[] = {
+	{"ca", FIELD_STRING, FIELD_AT(struct public_files, ca), .max = 12288, .multiline = true,
+	 .check = check_certificates,
+	 .help = "what ca_file holds: certificates of authorities, in PEM"},
+	{"known_hosts", FIELD_STRING, FIELD_AT(struct public_files, known_hosts), .max = 8192,
+	 .multiline = true, .check = check_known_hosts,
+	 .help = "what credentials.known_hosts holds: lines as ssh-keyscan(1) prints them",
+	 .example = "known_hosts: git.example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."},
+	{"signers", FIELD_STRING, FIELD_AT(struct public_files, signers), .max = 8192,
+	 .multiline = true, .check = check_signers,
+	 .help = "what verify.signers holds: lines as ssh-keygen(1) has them under ALLOWED SIGNERS",
+	 .example = "signers: ada@example.com namespaces=\"git\" ssh-ed25519 AAAAC3NzaC1lZDI1..."},
+	{"keyring", FIELD_STRING, FIELD_AT(struct public_files, keyring), .max = 12288,
+	 .multiline = true, .check = check_keyring,
+	 .help = "what verify.keyring holds, in base64: gpg --export KEY | base64"},
+	FIELD_END,
+};
+
+static_assert(offsetof(struct first_agent, config) == 0, "FIELDS_OF_EVERY_NODE");
+
 static const struct field first_agent_fields[] = {
-	{"repository", FIELD_STRINGS, FIELD_AT(struct first_agent, repository), .required = true,
-	 .one_or_list = true, .unique = true, .max = 2048, .check = check_repository,
-	 .help = "where a node finds this repository; a list is tried in order",
-	 .example = "repository: https://github.com/acme/infra.git"},
-	{"branch", FIELD_STRING, FIELD_AT(struct first_agent, branch), .def = "main",
-	 .check = check_branch, .help = "the branch that says what is wanted"},
-	{"credentials", FIELD_STRUCT_PTR, FIELD_AT(struct first_agent, credentials),
-	 .size = sizeof(struct credentials), FIELD_POS(struct credentials, pos),
-	 .fields = credentials_fields,
-	 .help = "who a node is to the repository: names of files, which reach the node by "
-		 "another way than its user-data",
-	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/token}"},
-	{"verify", FIELD_STRUCT_PTR, FIELD_AT(struct first_agent, verify),
-	 .size = sizeof(struct verify), .fields = verify_fields,
-	 .help = "whose commits are taken; absent: anybody's who can push",
-	 .example = "verify: {signers: /etc/dynia/allowed_signers}"},
+	FIELDS_OF_EVERY_NODE,
+	{"files", FIELD_STRUCT, FIELD_AT(struct first_agent, files), .fields = public_files_fields,
+	 .help = "what the files above hold where that is no secret: they are in the user-data, "
+		 "which everybody on the droplet can read; the others are delivered by dynia "
+		 "bootstrap credentials"},
 	FIELD_END,
 };
 
@@ -354,7 +365,8 @@ static const struct field digitalocean_fields[] = {
 	{"agent", FIELD_STRUCT_PTR, FIELD_AT(struct digitalocean, agent),
 	 .size = sizeof(struct first_agent), FIELD_POS(struct first_agent, pos),
 	 .fields = first_agent_fields,
-	 .help = "what a new droplet's agent.yaml says, for dynia bootstrap",
+	 .help = "what a new droplet's agent.yaml says, for dynia bootstrap: the keys of "
+		 "agent.yaml, but for version, cluster and node",
 	 .example = "agent: {repository: https://github.com/acme/infra.git}"},
 	FIELD_END,
 };

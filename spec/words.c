@@ -568,11 +568,3 @@ int check_apt_source(const char *word, struct err *err)
 		return 0;
 	return refuse(err, word, "is no apt source: write deb https://HOST/PATH SUITE COMPONENT");
 }
-
-int check_apt_key(const char *word, struct err *err)
-{
-	if (strncmp(word, "-----BEGIN PGP PUBLIC KEY BLOCK-----", 36) == 0)
-		return 0;
-	return err_set(err, ERR_CONFIG,
-		       "is no OpenPGP key: it begins with -----BEGIN PGP PUBLIC KEY BLOCK-----");
-}

@@ -71,7 +71,17 @@ int check_download(const char *word, struct err *err);
 int check_sha256(const char *word, struct err *err);
 /* One line of sources.list(5): "deb [signed-by=...] https://HOST/PATH SUITE COMPONENT". */
 int check_apt_source(const char *word, struct err *err);
+/* --- keys (words_keys.c) --------------------------------------------------------------- */
+
 /* An OpenPGP public key, ASCII-armored. */
 int check_apt_key(const char *word, struct err *err);
+/* Certificates in PEM, one at least, and nothing else in PEM. */
+int check_certificates(const char *word, struct err *err);
+/* Lines of known_hosts, one at least. */
+int check_known_hosts(const char *word, struct err *err);
+/* Lines of allowed_signers, one at least. */
+int check_signers(const char *word, struct err *err);
+/* A binary OpenPGP keyring, in base64. */
+int check_keyring(const char *word, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 """dynia bootstrap against doubles of DigitalOcean and Cloudflare: plan, apply, destroy, user-data."""
 
+import base64
 import json
 import os
 import pty
@@ -435,11 +436,61 @@ def test_cloud_init_takes_the_user_data(tmp_path, cloud, source):
     assert len(text.encode()) < 65536 and text.startswith("#cloud-config\n")
     files = {f["path"]: f for f in yaml.safe_load(text)["write_files"]}
     agent = yaml.safe_load(files["/etc/dynia/agent.yaml"]["content"])
-    assert agent == {"version": 1, "repository": ["https://git.example.com/infra.git"], "branch": "main", "cluster": "shop", "node": "brave-panda"}
+    assert agent == {"version": 1, "repository": "https://git.example.com/infra.git", "cluster": "shop", "node": "brave-panda"}
     script = tmp_path / "script"
     script.write_text(files["/usr/local/sbin/dynia-first-boot"]["content"], encoding="utf-8")
     run("sh", "-n", script)
     run("shellcheck", script)
+
+
+def test_user_data_of_a_private_repository(tmp_path, cloud):
+    """All that agent.yaml may say, and the files that are no secret: as cloud-init writes them."""
+    texts = public_files(tmp_path)
+    agent = {"repository": ["https://git.example.com/infra.git", "ssh://git@git.example.com/infra.git"], "branch": "live", "interval": "10s",
+             "deadline": "20s", "proxy": "http://proxy.internal:3128", "ca_file": "/etc/dynia/ca.pem", "listen": "0.0.0.0:9797",
+             "credentials": {"username": "x-access-token", "password_file": "/etc/dynia/token", "ssh_key": "/etc/dynia/id_ed25519",
+                             "known_hosts": "/etc/dynia/known_hosts"},
+             "verify": {"signers": "/etc/dynia/allowed_signers", "keyring": "/etc/dynia/keyring.gpg"},
+             "status": {"repository": "https://git.example.com/status.git", "heartbeat": "5m", "keep": 50, "signing_key": "/etc/dynia/id_ed25519"},
+             "webhook": {"secret_file": "/etc/dynia/webhook-secret"}, "docker": "/run/docker.sock"}
+    edit(cloud, "agent: {repository: https://git.example.com/infra.git}", "agent: " + json.dumps({**agent, "files": texts}))
+    text = cloud.run("user-data", "--node", "misty-owl").stdout
+    assert len(text.encode()) < 65536
+    file = tmp_path / "user-data"
+    file.write_text(text, encoding="utf-8")
+    assert "Valid" in run("cloud-init", "schema", "--config-file", file).stdout
+    files = {f["path"]: f for f in yaml.safe_load(text)["write_files"]}
+    assert yaml.safe_load(files["/etc/dynia/agent.yaml"]["content"]) == {"version": 1, "cluster": "shop", "node": "misty-owl", **agent}
+    for path, name in (("ca.pem", "ca"), ("known_hosts", "known_hosts"), ("allowed_signers", "signers")):
+        assert files[f"/etc/dynia/{path}"] == {"path": f"/etc/dynia/{path}", "permissions": "0644", "content": texts[name]}
+    keyring = files["/etc/dynia/keyring.gpg"]
+    assert keyring["encoding"] == "b64"
+    (tmp_path / "decoded").write_bytes(base64.b64decode(keyring["content"]))
+    assert "acme@example.com" in run("gpg", "--homedir", tmp_path / "gnupg", "--show-keys", tmp_path / "decoded").stdout
+    assert "/etc/dynia/token" not in files and "/etc/dynia/id_ed25519" not in files
+    cloud.run("plan")
+
+
+def public_files(folder):
+    """As large as they may be, nearly: half of 64 KiB and more."""
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", folder / "key.pem", "-out", folder / "ca.pem", "-subj", "/CN=An authority")
+    (folder / "gnupg").mkdir(mode=0o700)
+    gpg = ["gpg", "--homedir", folder / "gnupg", "--batch", "--passphrase", ""]
+    run(*gpg, "--quick-generate-key", "acme@example.com", "rsa4096", "sign", "never")
+    exported = subprocess.run([*map(str, gpg), "--export", "acme@example.com"], capture_output=True, check=True).stdout
+    run("gpgconf", "--homedir", folder / "gnupg", "--kill", "all")
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "ssh")
+    key = " ".join((folder / "ssh.pub").read_text(encoding="utf-8").split()[:2])
+    return {"ca": (folder / "ca.pem").read_text(encoding="utf-8") * 8,
+            "known_hosts": "# who answers\n" + "".join(f"git{i}.example.com {key}\n" for i in range(75)),
+            "signers": "".join(f'u{i}@example.com namespaces="git" {key}\n' for i in range(60)),
+            "keyring": base64.encodebytes(exported).decode()}
+
+
+def test_a_repository_of_this_machine_is_none_for_a_droplet(cloud):
+    edit(cloud, "agent: {repository: https://git.example.com/infra.git}", "agent: {repository: [https://git.example.com/infra.git, file:///srv/x.git]}")
+    said = cloud.run("plan", check=False)
+    assert said.returncode == 1 and "file:///srv/x.git' is a path of this machine" in said.stderr
 
 
 def test_user_data_names_credentials_and_holds_none(cloud):
