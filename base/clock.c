@@ -9,12 +9,22 @@
 /* 9999-12-31T23:59:59Z: the last second that the text has room for. */
 #define CLOCK_LAST_S INT64_C(253402300799)
 
-int64_t clock_ms(void)
+static int64_t now_ms(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t clock_ms(void)
+{
+	return now_ms(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return now_ms(CLOCK_REALTIME);
 }
 
 int64_t clock_wall_s(void)

@@ -8,6 +8,7 @@
 int64_t clock_ms(void);
 /* Seconds since 1970 UTC. */
 int64_t clock_wall_s(void);
+int64_t clock_wall_ms(void);
 /* "2026-11-23T09:00:00Z" and a NUL. */
 #define CLOCK_TEXT_SIZE 21
 void clock_format(int64_t wall_s, char out[CLOCK_TEXT_SIZE]);

@@ -26,6 +26,7 @@
 #include "reconciler/root.h"
 #include "reconciler/services.h"
 #include "reconciler/state.h"
+#include "reconciler/took.h"
 #include "spec/model.h"
 
 struct agent_options {
@@ -71,6 +72,7 @@ struct agent {
 	struct webhook_key *webhook_key;
 	struct holder_memory holder;
 	struct pass_counts counts;
+	struct took_timer timer;
 	char listen_error[1000];
 	char last_error[1000]; /* the message that was logged last, so that it is said once */
 };

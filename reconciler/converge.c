@@ -180,7 +180,11 @@ static int prepare(struct pass *p, const char *revision, struct candidate *c, st
 	    candidate_render(c, &p->facts, err) < 0 ||
 	    candidate_plan(c, agent, &ground, &p->facts, err) < 0)
 		return -1;
-	return check_plan(&agent->root, &c->plan, c->cluster, c->node, &p->facts.facts, err);
+	took_end_part(&agent->timer, TOOK_RENDER);
+	if (check_plan(&agent->root, &c->plan, c->cluster, c->node, &p->facts.facts, err) < 0)
+		return -1;
+	took_end_part(&agent->timer, TOOK_VALIDATE);
+	return 0;
 }
 
 static void log_action(const struct action *action)
@@ -304,7 +308,10 @@ static int prepare_and_apply(struct pass *p, const char *revision, struct candid
 		p->outcome->on_trial = true;
 		return 0;
 	}
-	return apply(p, c, &work, err);
+	if (apply(p, c, &work, err) < 0)
+		return -1;
+	took_end_part(&p->agent->timer, TOOK_APPLY);
+	return 0;
 }
 
 static int take(struct pass *p, const char *revision, struct candidate *c, struct err *err)

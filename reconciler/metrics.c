@@ -72,6 +72,23 @@ static void add_services(const struct node_status *s, struct strbuf *out)
 	}
 }
 
+/* Nothing before a commit was taken: a zero would read as one that took no time. */
+static void add_took(const struct pass_counts *counts, struct strbuf *out)
+{
+	if (!counts->took.revision[0])
+		return;
+	add_family(out, "dynia_commit_seconds", "gauge",
+		   "How long the node took to take the last new commit, part by part.");
+	for (size_t i = 0; i < TOOK_PARTS; i++) {
+		add_label(out, "dynia_commit_seconds{", "part", took_part_name((enum took_part)i));
+		strbuf_addf(out, "} %.3f\n", (double)counts->took.ms[i] / 1000);
+	}
+	add_family(out, "dynia_commit_found_timestamp_seconds", "gauge",
+		   "When the pass began that found that commit.");
+	strbuf_addf(out, "dynia_commit_found_timestamp_seconds %.3f\n",
+		    (double)counts->took_began_ms / 1000);
+}
+
 void metrics_text(const struct node_status *s, const struct pass_counts *counts, struct strbuf *out)
 {
 	add_identity(s, out);
@@ -91,6 +108,7 @@ void metrics_text(const struct node_status *s, const struct pass_counts *counts,
 		   counts->last_at_s);
 	add_family(out, "dynia_last_pass_seconds", "gauge", "How long the last pass took.");
 	strbuf_addf(out, "dynia_last_pass_seconds %.3f\n", (double)counts->last_ms / 1000);
+	add_took(counts, out);
 }
 
 void metrics_health(const struct node_status *s, struct strbuf *out)

@@ -6,14 +6,17 @@
 
 #include "base/strbuf.h"
 #include "reconciler/status.h"
+#include "reconciler/took.h"
 
 /* Since the agent was started. */
 struct pass_counts {
 	unsigned long passes;
 	unsigned long failed;
-	unsigned long asked; /* made because a webhook asked for one */
-	int64_t last_at_s;   /* wall clock, at its end */
-	int64_t last_ms;     /* how long it took */
+	unsigned long asked;   /* made because a webhook asked for one */
+	int64_t last_at_s;     /* wall clock, at its end */
+	int64_t last_ms;       /* how long it took */
+	struct took took;      /* the last commit that was taken */
+	int64_t took_began_ms; /* wall clock: when the pass began that found it */
 };
 
 void metrics_text(const struct node_status *s, const struct pass_counts *counts,

@@ -17,10 +17,12 @@ static void pass_begin(struct pass *p, struct agent *agent, struct outcome *outc
 	outcome->unsynced = false;
 	outcome->on_trial = false;
 	services_forget(agent->services);
+	took_begin_pass(&agent->timer);
 }
 
 static void pass_end(struct pass *p)
 {
+	took_end_pass(&p->agent->timer, p->outcome->on_trial);
 	node_facts_release(&p->facts);
 	pool_free(p->pool);
 }
@@ -49,6 +51,7 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	step_sync(&pass);
 	step_recall(&pass);
 	failed = step_admit(&pass, err);
+	took_found(&agent->timer, pass.tip);
 	if (!failed)
 		failed = step_gather(&pass, err);
 	if (!failed)

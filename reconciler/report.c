@@ -385,6 +385,7 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 		.generation = found->generation,
 		.changed_at_s = changed ? now_s : state->status.changed_at_s,
 		.observed_at_s = now_s,
+		.took = agent->counts.took.revision[0] ? agent->counts.took : state->status.took,
 	};
 	if (found->seen) {
 		ret->haproxy_health = found->seen->haproxy_health;
@@ -472,6 +473,7 @@ void report_digest(const struct node_status *status, char ret[SHA256_HEX_SIZE])
 	timeless.started_at_s = 0;
 	/* A node that goes away would else make all the others commit. */
 	timeless.servers_up = 0;
+	timeless.took = (struct took) {0};
 	object = status_to_json(&timeless);
 	drop_fleeting(object);
 	text = json_dumps(object, JSON_COMPACT);

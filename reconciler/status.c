@@ -147,6 +147,20 @@ static json_t *causes_to_json(const struct node_status *s)
 	return list;
 }
 
+static json_t *took_to_json(const struct took *took)
+{
+	json_t *parts;
+
+	if (!took->revision[0])
+		return json_null();
+	parts = json_object();
+	for (size_t i = 0; i < TOOK_PARTS; i++)
+		json_object_set_new(parts, took_part_name((enum took_part)i),
+				    json_integer(took->ms[i]));
+	return json_pack("{ss sI so}", "revision", took->revision, "total_ms",
+			 (json_int_t)took_total_ms(took), "parts_ms", parts);
+}
+
 json_t *status_to_json(const struct node_status *s)
 {
 	json_t *agent = json_pack("{ss so sI}", "version", s->agent_version, "started_at",
@@ -161,7 +175,7 @@ json_t *status_to_json(const struct node_status *s)
 			  text_or_null(s->public_address), "arch", s->arch, "os", s->os,
 			  "memory_bytes", (json_int_t)s->memory_bytes);
 
-	return json_pack("{si ss ss so so so sI so so so so so so so so so}", "version",
+	return json_pack("{si ss ss so so so sI so so so so so so so so so so}", "version",
 			 STATUS_VERSION, "cluster", s->cluster, "node", s->node, "agent", agent,
 			 "revision", revision, "high_water", text_or_null(s->high_water),
 			 "generation", (json_int_t)s->generation, "changed_at",
@@ -169,7 +183,7 @@ json_t *status_to_json(const struct node_status *s)
 			 time_or_null(s->observed_at_s), "conditions", conditions_to_json(s),
 			 "health", levels_to_json(s), "services", services_to_json(s), "ingress",
 			 ingress_to_json(s), "drift", drift_to_json(s), "causes", causes_to_json(s),
-			 "facts", facts);
+			 "took", took_to_json(&s->took), "facts", facts);
 }
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -336,6 +350,23 @@ static void take_causes(const json_t *list, struct pool *pool, struct node_statu
 	}
 }
 
+/* A stranger's numbers: a sum of them must not overflow. */
+static void take_took(const json_t *object, struct took *ret)
+{
+	const char *revision = json_string_value(json_object_get(object, "revision"));
+	const json_t *parts = json_object_get(object, "parts_ms");
+
+	if (!revision || strlen(revision) != GIT_OID_HEX - 1 ||
+	    strspn(revision, "0123456789abcdef") != GIT_OID_HEX - 1)
+		return;
+	memcpy(ret->revision, revision, GIT_OID_HEX);
+	for (size_t i = 0; i < TOOK_PARTS; i++) {
+		int64_t ms = take_int(parts, took_part_name((enum took_part)i));
+
+		ret->ms[i] = ms > 0 && ms < INT32_MAX ? ms : 0;
+	}
+}
+
 static void take_rest(const json_t *object, struct pool *pool, struct node_status *ret)
 {
 	const json_t *agent = json_object_get(object, "agent");
@@ -375,6 +406,7 @@ int status_from_object(const json_t *object, struct pool *pool, struct node_stat
 	take_ingress(json_object_get(object, "ingress"), pool, ret);
 	take_drift(json_object_get(object, "drift"), pool, ret);
 	take_causes(json_object_get(object, "causes"), pool, ret);
+	take_took(json_object_get(object, "took"), &ret->took);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "reconciler/health.h"
+#include "reconciler/took.h"
 
 #define STATUS_TEXT_MAX 1000
 #define STATUS_LIST_MAX 20000
@@ -95,6 +96,7 @@ struct node_status {
 	size_t n_drift;
 	struct cause_status *causes; /* of the last change */
 	size_t n_causes;
+	struct took took; /* of the last new commit that has shown that it works */
 	const char *address;
 	const char *public_address;
 	const char *arch;

@@ -189,6 +189,19 @@ static int take_back(struct pass *p, const char *why, struct candidate *c, struc
 	return -1;
 }
 
+static void tell_how_long(struct pass *p)
+{
+	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
+	struct took_timer *timer = &p->agent->timer;
+
+	if (!took_end(timer, p->agent->state.trial.revision))
+		return;
+	took_text(&timer->took, &text);
+	log_info("took %s", text.buf);
+	p->agent->counts.took = timer->took;
+	p->agent->counts.took_began_ms = timer->began_wall_ms;
+}
+
 int step_judge(struct pass *p, struct candidate *c, struct err *err)
 {
 	const struct trial *trial = &p->agent->state.trial;
@@ -199,6 +212,7 @@ int step_judge(struct pass *p, struct candidate *c, struct err *err)
 	why = complaint(p);
 	if (!why) {
 		p->proved = true;
+		tell_how_long(p);
 		trial_end(p);
 		return 0;
 	}

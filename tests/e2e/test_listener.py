@@ -325,12 +325,38 @@ def test_health_and_metrics(listening):
     assert f'dynia_info{{version="0.1.0",cluster="demo",node="{node.name}",applied="{applied}",desired="{applied}"}} 1' in text
     assert 'dynia_condition{type="Ready",reason="Healthy"} 1' in text
     assert 'dynia_service_healthy{service="hello"} 1' in text
+    assert "dynia_commit_seconds" not in text, "this agent has taken none"
     os.kill(node.pid("caddy"), signal.SIGKILL)
     listening.repository.write("clusters/demo/cluster.yaml", "version: 2\n")
     listening.repository.commit("wrong")
     assert github(node, b"wrong")[0] == 202
     status, text = wait_for(lambda: (a := ask(node, "GET", "/healthz"))[0] == 503 and a, 60, "bad health")
     assert text == f"degraded at {applied[:7]}: ConfigError\n"
+
+
+PARTS = ("fetch", "render", "validate", "apply", "healthy")
+
+
+def test_how_long_a_commit_took(listening):
+    """The same numbers in the log, the metrics and the status."""
+    node = listening.nodes[0]
+    began = time.time()
+    commit = change_the_page(listening, "timed")
+    assert github(node)[0] == 202
+    served(node, "timed")
+    line = wait_for(lambda: re.search(rf"took {commit[:7]} in (\d+) ms:(( \w+ \d+,?)+)$", node.log.read_text(encoding="utf-8"), re.M),
+                    60, "line in the log")
+    parts = dict(zip(line[2].split()[::2], (int(n.rstrip(",")) for n in line[2].split()[1::2])))
+    assert tuple(parts) == PARTS and int(line[1]) == sum(parts.values())
+    assert parts["fetch"] > 0, "a worker was run for it"
+    took = wait_for(lambda: (s := listening.repository.status(node.name)["took"])["revision"] == commit and s, 60, "status")
+    assert took == {"revision": commit, "total_ms": int(line[1]), "parts_ms": parts}
+    wait_for(lambda: metric(node, 'dynia_commit_seconds{part="fetch"}'), 60, "metrics")
+    assert {part: round(metric(node, f'dynia_commit_seconds{{part="{part}"}}') * 1000) for part in PARTS} == parts
+    found = metric(node, "dynia_commit_found_timestamp_seconds")
+    assert began - 0.001 <= found and found + int(line[1]) / 1000 <= time.time()
+    shown = json.loads(harness.dynia("status", "--json", listening.repository.bare).stdout)
+    assert took in [n["took"] for n in shown["nodes"]]
 
 
 def test_a_secret_that_others_may_read_is_refused(demo):

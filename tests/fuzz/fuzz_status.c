@@ -32,6 +32,9 @@ static void look(const struct node_status *s, struct pool *pool)
 	status_health(s);
 	if (status_condition(s, "Ready") && status_condition(s, "Reconciling"))
 		assert(report_subject(s, pool));
+	assert(took_total_ms(&s->took) >= 0);
+	took_text(&s->took, &text);
+	assert_clean(text.buf);
 	metrics_health(s, &text);
 	metrics_text(s, &counts, &text);
 }

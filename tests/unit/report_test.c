@@ -203,14 +203,20 @@ static void test_what_counts_as_a_transition(void **state)
 	fx->agent.state.status = before;
 	fx->agent.started_at_s = 77;
 	fx->seen.servers_up = 1;
+	fx->agent.counts.took = (struct took) {.revision = A, .ms = {80, 12, 200, 230, 118}};
 	s = status_of(fx, 2000);
+	assert_int_equal(took_total_ms(&s.took), 640);
 	assert_int_equal(status_condition(&s, "Ready")->since_s, 1000);
 	assert_int_equal(s.services[0].since_s, 1000);
 	assert_int_equal(s.observed_at_s, 2000);
 	report_digest(&s, second);
 	assert_string_equal(first, second);
+	/* An agent that has been started anew still knows. */
+	fx->agent.state.status = s;
+	fx->agent.counts.took = (struct took) {0};
 	fx->probe.health = "degraded";
 	s = status_of(fx, 3000);
+	assert_int_equal(took_total_ms(&s.took), 640);
 	assert_int_equal(status_condition(&s, "Ready")->since_s, 3000);
 	assert_int_equal(s.services[0].since_s, 3000);
 	report_digest(&s, second);

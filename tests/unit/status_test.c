@@ -7,6 +7,8 @@
 #include "base/strbuf.h"
 #include "tests/unit/test.h"
 
+#define TOOK "0123456789abcdef0123456789abcdef01234567"
+
 static int parse(const char *json, struct pool *pool, struct node_status *ret, struct err *err)
 {
 	return status_from_json(json, strlen(json), pool, ret, err);
@@ -77,6 +79,7 @@ static void test_written_and_read_back(void **unused)
 		.n_drift = 1,
 		.causes = causes,
 		.n_causes = 1,
+		.took = {.revision = TOOK, .ms = {80, 12, 200, 230, 118}},
 		.address = "10.0.0.1",
 		.public_address = "203.0.113.1",
 		.arch = "amd64",
@@ -119,6 +122,8 @@ static void test_written_and_read_back(void **unused)
 	assert_int_equal(in.certificates[0].not_after_s, 1800000000);
 	assert_true(in.drift[0].repaired);
 	assert_string_equal(in.causes[0].because, "a.yaml:4 image 1 → 2");
+	assert_string_equal(in.took.revision, TOOK);
+	assert_memory_equal(in.took.ms, out.took.ms, sizeof(in.took.ms));
 	assert_string_equal(in.public_address, "203.0.113.1");
 	assert_int_equal(in.memory_bytes, 1 << 30);
 	assert_string_equal(status_health(&in), "failed");
