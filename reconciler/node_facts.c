@@ -80,22 +80,51 @@ static bool is_virtual(const char *interface)
 	       strncmp(interface, "veth", 4) == 0;
 }
 
+/* The address's text in `ret`; false where the entry has none that counts. */
+static bool ipv4_text(const struct ifaddrs *entry, char ret[INET_ADDRSTRLEN])
+{
+	const struct sockaddr_in *in = (const void *)entry->ifa_addr;
+
+	return in && in->sin_family == AF_INET && !is_virtual(entry->ifa_name) &&
+	       inet_ntop(AF_INET, &in->sin_addr, ret, INET_ADDRSTRLEN);
+}
+
+/* Has the interface an address of the internet? */
+static bool leads_outside(const struct ifaddrs *list, const char *interface)
+{
+	char text[INET_ADDRSTRLEN];
+
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next)
+		if (ipv4_text(i, text) && strcmp(i->ifa_name, interface) == 0 &&
+		    !is_private(text) && !is_loopback(text) && !cidr_has("169.254.0.0/16", text))
+			return true;
+	return false;
+}
+
+const char *machine_address(const struct ifaddrs *list, struct pool *pool)
+{
+	const char *second = NULL;
+	char text[INET_ADDRSTRLEN];
+
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		if (!ipv4_text(i, text) || !is_private(text))
+			continue;
+		if (!leads_outside(list, i->ifa_name))
+			return pool_strdup(pool, text);
+		if (!second)
+			second = pool_strdup(pool, text);
+	}
+	return second;
+}
+
 static const char *own_address(struct pool *pool)
 {
 	struct ifaddrs *list;
-	const char *found = NULL;
+	const char *found;
 
 	if (getifaddrs(&list) < 0)
 		return NULL;
-	for (const struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
-		char text[INET_ADDRSTRLEN];
-		const struct sockaddr_in *in = (const void *)i->ifa_addr;
-
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || is_virtual(i->ifa_name))
-			continue;
-		if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)) && is_private(text))
-			found = pool_strdup(pool, text);
-	}
+	found = machine_address(list, pool);
 	freeifaddrs(list);
 	return found;
 }

@@ -6,6 +6,7 @@
 #ifndef RECONCILER_NODE_FACTS_H
 #define RECONCILER_NODE_FACTS_H
 
+#include <ifaddrs.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -23,11 +24,14 @@ struct machine {
 	const char *arch;
 	const char *os;
 	int64_t memory_bytes;
-	const char
-		*address; /* of the interface, or the first private one; NULL where there is none */
+	const char *address; /* see machine_address() */
 };
 
 void machine_look(struct pool *pool, struct machine *ret);
+/* Among a machine's addresses, as getifaddrs(3) lists them, the one on the nodes' own network: the
+ * first private one, rather of an interface that has no public one. DigitalOcean puts an "anchor"
+ * beside the public address, at which no other node is heard. NULL where there is none. */
+const char *machine_address(const struct ifaddrs *list, struct pool *pool);
 
 /* The addresses in the status refs of the cluster. A status that cannot be read counts as none. */
 int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct peer_fact **ret,
