@@ -9,7 +9,7 @@ Q := $(if $(filter 1,$(V)),,@)
 # The program of the default build is build/dynia; other builds live beside it, each in a folder of its own.
 O := build$(if $(filter-out release,$(BUILD)),/$(BUILD))
 
-PKGS := libgit2 yaml-0.1 jansson libcurl libcrypto libmicrohttpd
+PKGS := libgit2 yaml-0.1 jansson libcurl libssl libcrypto libmicrohttpd
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Werror
 CPPFLAGS_ALL = -D_GNU_SOURCE -DDYNIA_VERSION='"$(VERSION)"' -I. -include base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections

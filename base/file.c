@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -233,6 +234,33 @@ static int open_or_make(int dirfd, const char *path, mode_t mode, bool sync, str
 		at = end;
 	}
 	return fd;
+}
+
+int file_list_in(int dirfd, const char *path, struct strvec *ret, struct err *err)
+{
+	int there = file_stat_in(dirfd, path, NULL, err);
+	const struct dirent *entry;
+	DIR *dir;
+	int fd;
+
+	if (there <= 0)
+		return there;
+	fd = file_open_in(dirfd, path, FOLDER_FLAGS, 0, err);
+	if (fd < 0)
+		return -1;
+	dir = fdopendir(fd);
+	if (!dir) {
+		close(fd);
+		return err_errno(err, "list '%s'", path);
+	}
+	errno = 0;
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			strvec_push(ret, entry->d_name);
+	there = errno ? err_errno(err, "list '%s'", path) : 1;
+	closedir(dir);
+	strvec_sort(ret);
+	return there;
 }
 
 int file_mkdirs_in(int dirfd, const char *path, mode_t mode, struct err *err)

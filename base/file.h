@@ -28,6 +28,7 @@
 
 #include "base/err.h"
 #include "base/strbuf.h"
+#include "base/strvec.h"
 
 #define FILE_TMP_SUFFIX ".dynia-tmp"
 
@@ -44,6 +45,9 @@ int file_read_in(int dirfd, const char *path, size_t limit, struct strbuf *ret, 
 int file_read(const char *path, size_t limit, struct strbuf *ret, struct err *err);
 /* 1 there (lstat, in root), 0 not there, -1 error. st may be NULL. */
 int file_stat_in(int dirfd, const char *path, struct stat *ret_st, struct err *err);
+/* The names in a folder but "." and "..", in byte order, pushed to ret. 1 where the folder is there, 0
+ * where it is not, -1 error. */
+int file_list_in(int dirfd, const char *path, struct strvec *ret, struct err *err);
 /* Makes the folder and those above it, each synced into its parent where it was made. What exists
  * stays as it is. */
 int file_mkdirs_in(int dirfd, const char *path, mode_t mode, struct err *err);

@@ -90,7 +90,12 @@ bool candidate_needs_peers(const struct candidate *c)
 
 int candidate_render(struct candidate *c, struct node_facts *nf, struct err *err)
 {
-	nf->facts.certificates = node_certificates(nf, c->cluster->ingress.runtime)->digest;
+	const struct certificates *certificates =
+		node_certificates(nf, c->cluster->ingress.runtime);
+
+	nf->facts.certificates = certificates->digest;
+	nf->facts.certificate_files = certificates->good;
+	nf->facts.n_certificate_files = certificates->n_good;
 	if (render_node(c->cluster, c->node, &nf->facts, &c->files, err) < 0)
 		return -1;
 	index_from_fileset(&c->want, &c->files);

@@ -1,16 +1,14 @@
 #include "reconciler/certificate.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -28,6 +26,11 @@ static void key_freep(EVP_PKEY **key)
 static void x509_freep(X509 **x)
 {
 	X509_free(*x);
+}
+
+static void ssl_ctx_freep(SSL_CTX **ctx)
+{
+	SSL_CTX_free(*ctx);
 }
 
 static void bio_freep(BIO **bio)
@@ -106,39 +109,113 @@ static void take_alternative_names(X509 *x, struct pool *pool, struct certificat
 	GENERAL_NAMES_free(names);
 }
 
-static void take_certificate(const struct strbuf *pem, struct pool *pool, struct certificate *ret)
+/* What asks for a passphrase gets none, rather than a person at the terminal. */
+static int no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+/* The rest of the chain; what follows it that is no certificate, such as the key, is passed over. */
+static const char *check_chain(BIO *bio)
+{
+	X509 *x;
+
+	while ((x = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)))
+		X509_free(x);
+	if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_PEM &&
+	    ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+		return NULL;
+	return "a certificate or key in it cannot be read";
+}
+
+static EVP_PKEY *read_key(const struct strbuf *pem)
 {
 	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem->buf, (int)pem->len);
-	CLEANUP(x509_freep) X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-	struct tm tm = {0};
+
+	return bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+}
+
+/* As HAProxy does it: OpenSSL also refuses what is too weak for the machine's security level. */
+static const char *check_pair(X509 *x, EVP_PKEY *key, struct pool *pool)
+{
+	CLEANUP(ssl_ctx_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	const char *reason;
 
 	ERR_clear_error();
+	if (ctx && SSL_CTX_use_certificate(ctx, x) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+	    SSL_CTX_check_private_key(ctx) == 1)
+		return NULL;
+	reason = ERR_reason_error_string(ERR_peek_last_error());
+	return pool_printf(pool, "its certificate and its key: %s", reason ? reason : "refused");
+}
+
+const char *certificate_judge(const struct strbuf *pem, const struct strbuf *key_file,
+			      struct pool *pool, struct certificate *ret)
+{
+	CLEANUP(bio_freep) BIO *bio = BIO_new_mem_buf(pem->buf, (int)pem->len);
+	CLEANUP(x509_freep)
+	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+	CLEANUP(key_freep) EVP_PKEY *key = NULL;
+	struct tm tm = {0};
+	const char *broken;
+
 	if (!x)
-		return;
+		return "it holds no certificate in PEM";
 	if (ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm))
 		ret->not_after_s = (int64_t)timegm(&tm);
 	take_alternative_names(x, pool, ret);
+	ERR_clear_error();
+	broken = check_chain(bio);
+	if (broken)
+		return broken;
+	key = read_key(pem);
+	if (!key && key_file && key_file->len)
+		key = read_key(key_file);
+	if (!key)
+		return "it holds no private key that can be read without a passphrase";
+	return check_pair(x, key, pool);
 }
 
-static void list_folder(int fd, const char *placeholder, struct strvec *ret)
+static bool is_wanted(const char *name, const char *placeholder)
 {
-	DIR *dir = fdopendir(fd);
-	const struct dirent *entry;
+	size_t len = strlen(name);
 
-	if (!dir) {
-		close(fd);
-		return;
-	}
-	while ((entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
+	return len > strlen(PEM_SUFFIX) && name[0] != '.' &&
+	       strcmp(name + len - strlen(PEM_SUFFIX), PEM_SUFFIX) == 0 &&
+	       strcmp(name, placeholder) != 0;
+}
 
-		if (len > strlen(PEM_SUFFIX) && entry->d_name[0] != '.' &&
-		    strcmp(entry->d_name + len - strlen(PEM_SUFFIX), PEM_SUFFIX) == 0 &&
-		    strcmp(entry->d_name, placeholder) != 0)
-			strvec_push(ret, entry->d_name);
-	}
-	closedir(dir);
-	strvec_sort(ret);
+/* HAProxy's list has a file on each line, and words after it. */
+static bool has_plain_name(const char *name)
+{
+	return !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				  "._-+@*=~")];
+}
+
+static void read_one(int dirfd, const char *folder, const char *name, struct pool *pool,
+		     struct certificate *ret, struct sha256 *digest)
+{
+	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT, key = STRBUF_INIT;
+	const char *path = pool_printf(pool, "%s/%s", folder, name);
+	struct err ignored;
+
+	ret->file = pool_strdup(pool, name);
+	if (!has_plain_name(name))
+		ret->broken = "its name has other characters than letters, digits and ._-+@*=~";
+	else if (file_read_in(dirfd, path, PEM_SIZE_MAX, &pem, &ignored) < 0)
+		ret->broken = "it cannot be read, or is larger than 1 MiB";
+	if (file_read_in(dirfd, pool_printf(pool, "%s.key", path), PEM_SIZE_MAX, &key, &ignored) <
+	    0)
+		strbuf_clear(&key);
+	if (!ret->broken)
+		ret->broken = certificate_judge(&pem, &key, pool, ret);
+	ERR_clear_error();
+	sha256_add_str(digest, name);
+	sha256_add(digest, pem.buf, pem.len);
+	sha256_add(digest, key.buf, key.len);
+	explicit_bzero(pem.buf, pem.len);
+	explicit_bzero(key.buf, key.len);
 }
 
 int certificates_read(int dirfd, const char *folder, const char *placeholder, struct pool *pool,
@@ -146,34 +223,25 @@ int certificates_read(int dirfd, const char *folder, const char *placeholder, st
 {
 	CLEANUP(strvec_release) struct strvec names = STRVEC_INIT;
 	struct sha256 *digest;
-	struct err ignored;
-	int there = file_stat_in(dirfd, folder, NULL, err);
-	int fd;
 
 	memset(ret, 0, sizeof(*ret));
-	if (there <= 0)
-		return there;
-	fd = file_open_in(dirfd, folder, O_RDONLY | O_DIRECTORY, 0, err);
-	if (fd < 0)
+	if (file_list_in(dirfd, folder, &names, err) < 0)
 		return -1;
-	list_folder(fd, placeholder, &names);
-	if (!names.n)
-		return 0;
-	ret->v = pool_calloc(pool, names.n, sizeof(*ret->v));
+	ret->v = pool_calloc(pool, names.n + 1, sizeof(*ret->v));
+	ret->good = pool_calloc(pool, names.n + 1, sizeof(*ret->good));
 	digest = sha256_begin();
 	for (size_t i = 0; i < names.n; i++) {
-		CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
-		const char *path = pool_printf(pool, "%s/%s", folder, names.v[i]);
+		struct certificate *c = &ret->v[ret->n];
 
-		/* A link that leads nowhere, a folder: HAProxy's own check has the say on it. */
-		if (file_read_in(dirfd, path, PEM_SIZE_MAX, &pem, &ignored) < 0)
-			strbuf_clear(&pem);
-		ret->v[ret->n].file = pool_strdup(pool, names.v[i]);
-		take_certificate(&pem, pool, &ret->v[ret->n++]);
-		sha256_add_str(digest, names.v[i]);
-		sha256_add(digest, pem.buf, pem.len);
-		explicit_bzero(pem.buf, pem.len);
+		if (!is_wanted(names.v[i], placeholder))
+			continue;
+		read_one(dirfd, folder, names.v[i], pool, c, digest);
+		if (!c->broken)
+			ret->good[ret->n_good++] = c->file;
+		ret->n++;
 	}
 	sha256_end(digest, ret->digest);
+	if (!ret->n)
+		ret->digest[0] = '\0';
 	return 0;
 }

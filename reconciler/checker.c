@@ -34,37 +34,36 @@ static const struct checker checkers[] = {
 	{PROGRAM_KEEPALIVED, LAYOUT_KEEPALIVED, NULL, keepalived_argv, "keepalived.conf: Line"},
 };
 
-/* The certificates are checked where they are: HAProxy finds them through a link. */
-static int link_certificates(const struct root *root, int runtime, struct pool *pool,
-			     struct err *err)
+/* The certificates are checked where they are: HAProxy finds each through a link. Gives whether the
+ * placeholder is among them. */
+static int link_certificates(const struct root *root, int runtime, const char *into,
+			     struct pool *pool, struct err *err)
 {
 	const char *folder = layout_path(LAYOUT_CERTIFICATES, runtime);
 	const char *target = root_outside(root, pool, folder);
-	const char *parent =
-		pool_printf(pool, "%s%s", PATH_CHECK, layout_path(LAYOUT_HAPROXY, runtime));
-	struct certificates there;
-	AUTO_CLOSE int fd = -1;
+	AUTO_CLOSE int fd = file_open_in(root->fd, into, O_RDONLY | O_DIRECTORY, 0, err);
+	CLEANUP(strvec_release) struct strvec names = STRVEC_INIT;
 
-	if (certificates_read(root->fd, folder, "", pool, &there, err) < 0)
+	if (fd < 0 || file_list_in(root->fd, folder, &names, err) < 0)
 		return -1;
-	if (!there.n)
-		return 0;
-	fd = file_open_in(root->fd, parent, O_RDONLY | O_DIRECTORY, 0, err);
-	if (fd < 0)
-		return -1;
-	if (symlinkat(target, fd, strrchr(folder, '/') + 1) < 0)
-		return err_errno(err, "link '%s'", folder);
-	return 1;
+	for (size_t i = 0; i < names.n; i++)
+		if (symlinkat(pool_printf(pool, "%s/%s", target, names.v[i]), fd, names.v[i]) < 0)
+			return err_errno(err, "link '%s/%s'", folder, names.v[i]);
+	return strvec_has(&names, PLACEHOLDER_PEM);
 }
 
-/* Before the first apply, and after a runtime's last one, there is no folder to link, or it is empty:
- * a placeholder of the check's own stands in. */
+/* Where there is no placeholder yet, one of the check's own stands in. */
 static int write_certificate(const struct root *root, const struct out_file *file,
 			     struct pool *pool, int runtime, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
-	int linked = link_certificates(root, runtime, pool, err);
+	const char *into =
+		pool_printf(pool, "%s%s", PATH_CHECK, layout_path(LAYOUT_CERTIFICATES, runtime));
+	int linked;
 
+	if (file_mkdirs_in(root->fd, into, 0700, err) < 0)
+		return -1;
+	linked = link_certificates(root, runtime, into, pool, err);
 	if (linked)
 		return linked < 0 ? -1 : 0;
 	if (certificate_self_signed(file->data, &pem, err) < 0)

@@ -153,6 +153,11 @@ void certificates_judge(const struct certificates *certificates, int64_t now_s, 
 		const struct certificate *c = &certificates->v[i];
 		char on[CLOCK_TEXT_SIZE];
 
+		if (c->broken) {
+			level_add(ret, pool, "degraded", REASON_CERTIFICATE_BROKEN,
+				  "certificate %s is not used: %s", c->file, c->broken);
+			continue;
+		}
 		if (!c->not_after_s || c->not_after_s - now_s >= EXPIRY_WARNING_S)
 			continue;
 		clock_format(c->not_after_s, on);

@@ -64,6 +64,8 @@ static const struct {
 	[REASON_DISK_READ_ONLY] = {"DiskReadOnly", "a file system takes no writes"},
 	[REASON_MEMORY_LOW] = {"MemoryLow", "the machine has little memory left"},
 	[REASON_MEMORY_EXHAUSTED] = {"MemoryExhausted", "the machine has no memory left"},
+	[REASON_CERTIFICATE_BROKEN] = {"CertificateBroken",
+				       "a certificate's file cannot be used, and is passed over"},
 	[REASON_CERTIFICATE_EXPIRES] = {"CertificateExpires", "a certificate ends soon"},
 	[REASON_CERTIFICATE_EXPIRED] = {"CertificateExpired", "a certificate has ended"},
 

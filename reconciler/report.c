@@ -286,11 +286,12 @@ static void add_certificates(const struct certificates *from, struct pool *pool,
 {
 	ret->certificates = pool_calloc(pool, from->n + 1, sizeof(*ret->certificates));
 	for (size_t i = 0; i < from->n; i++)
-		ret->certificates[ret->n_certificates++] = (struct certificate_status) {
-			.names = from->v[i].names,
-			.n_names = from->v[i].n_names,
-			.not_after_s = from->v[i].not_after_s,
-		};
+		if (!from->v[i].broken)
+			ret->certificates[ret->n_certificates++] = (struct certificate_status) {
+				.names = from->v[i].names,
+				.n_names = from->v[i].n_names,
+				.not_after_s = from->v[i].not_after_s,
+			};
 }
 
 static void add_facts(const struct agent *agent, const struct node_facts *facts, struct pool *pool,

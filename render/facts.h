@@ -30,6 +30,8 @@ struct facts {
 	const char
 		*certificates; /* digest of the PEM files in the certificate folder, "" where there
 				  are none; a new one is a new configuration, so HAProxy loads it */
+	const char *const *certificate_files; /* those of them that HAProxy can load, by name */
+	size_t n_certificate_files;
 	const struct peer_fact *peers; /* from the status refs, this node's own included */
 	size_t n_peers;
 	const struct moved_service *moved; /* whose new container proves itself: Caddy goes there */

@@ -135,7 +135,22 @@ static void put_digest(struct haproxy *h, struct fileset *set)
 	conf_close(h->w);
 }
 
-/* HAProxy does not start with an empty certificate folder. */
+/* A file by file list (HAProxy's crt-list): told to load the folder, HAProxy would not start over one
+ * broken file in it. The placeholder is last: the first one is for clients that name no host. */
+static void add_certificate_list(const struct render_input *in, struct fileset *set)
+{
+	const struct facts *facts = in->facts;
+	const char **files = pool_calloc(in->pool, facts->n_certificate_files + 1, sizeof(*files));
+
+	for (size_t i = 0; i <= facts->n_certificate_files; i++)
+		files[i] = layout_file(in->pool, facts->root, LAYOUT_CERTIFICATES,
+				       in->cluster->ingress.runtime,
+				       i < facts->n_certificate_files ? facts->certificate_files[i]
+								      : PLACEHOLDER_PEM);
+	haproxy_add_list(in, set, CERTIFICATE_LIST, files, facts->n_certificate_files + 1);
+}
+
+/* HAProxy does not start without a certificate. */
 static void add_placeholder(const struct render_input *in, struct fileset *set)
 {
 	static const char name[] = "placeholder.invalid";
@@ -164,6 +179,7 @@ int render_haproxy(const struct render_input *in, struct fileset *set, struct er
 {
 	CLEANUP(conf_release) struct conf_writer w;
 	struct haproxy h = {.in = in, .w = &w};
+	bool tls = in->cluster->ingress.tls.mode != TLS_OFF;
 	bool secret = false;
 	const char *data;
 	size_t len;
@@ -179,11 +195,13 @@ int render_haproxy(const struct render_input *in, struct fileset *set, struct er
 		return -1;
 	haproxy_public(&h, set);
 	haproxy_backends(&h);
+	if (tls)
+		add_certificate_list(in, set);
 	put_digest(&h, set);
 	if (conf_finish(&w, &data, &len, err) < 0)
 		return -1;
 	haproxy_add_file(in, set, "haproxy.cfg", data, len, secret);
-	if (in->cluster->ingress.tls.mode != TLS_OFF)
+	if (tls)
 		add_placeholder(in, set);
 	return 0;
 }

@@ -96,13 +96,12 @@ static void put_bind(struct haproxy *h, const char *address, int64_t port, bool 
 	bool v6only = address && strcmp(address, "::") == 0;
 	const char *where = v6only ? conf_word(w, ":::%lld", (long long)port)
 				   : conf_endpoint(w, address ? address : "", port);
-	const char *certs = layout_file(in->pool, in->facts->root, LAYOUT_CERTIFICATES,
-					in->cluster->ingress.runtime, "");
+	const char *certs = haproxy_file(in, CERTIFICATE_LIST);
 
 	if (tls && v6only)
-		conf_line(w, "bind %s v6only ssl crt %s alpn h2,http/1.1", where, certs);
+		conf_line(w, "bind %s v6only ssl crt-list %s alpn h2,http/1.1", where, certs);
 	else if (tls)
-		conf_line(w, "bind %s ssl crt %s alpn h2,http/1.1", where, certs);
+		conf_line(w, "bind %s ssl crt-list %s alpn h2,http/1.1", where, certs);
 	else if (v6only)
 		conf_line(w, "bind %s v6only", where);
 	else

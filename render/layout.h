@@ -49,5 +49,7 @@ const char *layout_file(struct pool *pool, const char *root, enum layout what, i
 /* Where an ACME client answers challenges (lego --http.port). */
 #define ACME_PORT 8402
 #define PLACEHOLDER_PEM "zz-dynia-placeholder.pem"
+/* Beside haproxy.cfg: which files of the certificate folder HAProxy loads. */
+#define CERTIFICATE_LIST "certs.list"
 
 #endif

@@ -83,6 +83,36 @@ def test_a_certificate_ends(site, days, health, reason):
         assert "infrastructure" in shown and reason in shown
 
 
+def test_a_broken_certificate_is_passed_over(site):
+    """Neither a deploy nor a start of HAProxy fails over it; mended, it is served."""
+    site.use_example()
+    node = site.node()
+    node.once()
+    put_certificate(node, 100)
+    good = node.root / "opt/dynia/haproxy/certs/real.pem"
+    text = good.read_text(encoding="utf-8")
+    good.write_text(text[:len(text) // 2], encoding="utf-8")
+    site.repository.replace("clusters/demo/cluster.yaml", "stats: {port: 18404}", "stats: {port: 18404}\n  max_connections: 100")
+    head = site.repository.commit("fewer connections")
+    node.once()
+    status = site.repository.status(node.name)
+    level = status["health"]["infrastructure"]
+    assert status["revision"]["last_good"] == head
+    assert "certificate real.pem is not used: " in level["message"]
+    assert level["reason"] == "CertificateBroken" or level["health"] == "failed", "or whatever else this machine suffers from"
+    assert status["ingress"]["certificates"] == []
+    assert condition(status, "Ready")["status"] == "True", "no fault of the commit"
+    os.kill(node.pid("haproxy"), signal.SIGKILL)
+    wait_for(lambda: node.pid("haproxy") is None, 60, "end of haproxy")
+    node.once()
+    assert node.pid("haproxy"), "it starts beside a broken file"
+    good.write_text(text, encoding="utf-8")
+    node.once()
+    listed = (node.root / "opt/dynia/haproxy/certs.list").read_text(encoding="utf-8").split()
+    assert [path.rsplit("/", 1)[1] for path in listed] == ["real.pem", "zz-dynia-placeholder.pem"]
+    assert "real.pem" not in site.repository.status(node.name)["health"]["infrastructure"]["message"]
+
+
 def test_a_program_that_died_on_a_node_that_is_suspended(site):
     """Elsewhere the next pass starts it before anybody can see that it was gone."""
     site.use_example()

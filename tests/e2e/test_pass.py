@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -104,16 +105,19 @@ def test_a_wrong_commit_changes_nothing_and_is_told(served):
 
 
 def test_what_the_programs_own_checker_refuses_is_not_applied(served):
-    """Right by the schema, and still nothing that HAProxy can run: a certificate folder with a broken file."""
+    """Right by the schema, and still nothing that HAProxy can run: a stapled answer that is none, beside a good certificate."""
     node = served.nodes[0]
     before = node.files()
     page = node.fetch(HOST).body
-    node.write("opt/dynia/haproxy/certs/broken.pem", "not a certificate\n", 0o600)
+    certs = node.root / "opt/dynia/haproxy/certs"
+    shutil.copy(certs / "zz-dynia-placeholder.pem", certs / "site.pem")
+    (certs / "site.pem.ocsp").write_text("no answer\n", encoding="utf-8")
     served.repository.replace(CLUSTER, "stats: {port: 18404}", "stats: {port: 18404}\n  max_connections: 100")
     served.repository.commit("fewer connections")
     done = node.once(check=False)
-    assert done.returncode == 1 and "broken.pem" in done.stderr
-    (node.root / "opt/dynia/haproxy/certs/broken.pem").unlink()
+    assert done.returncode == 1 and "site.pem" in done.stderr
+    for name in ("site.pem", "site.pem.ocsp"):
+        (certs / name).unlink()
     assert node.files() == before
     assert node.fetch(HOST).body == page
     node.once()

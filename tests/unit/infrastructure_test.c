@@ -115,7 +115,7 @@ static void test_certificates(void **unused)
 	struct certificate v[] = {
 		{.file = "good.pem", .not_after_s = 1000 + 15 * 86400},
 		{.file = "soon.pem", .not_after_s = 1000 + 13 * 86400},
-		{.file = "no certificate.pem"},
+		{.file = "half.pem", .broken = "it holds no certificate in PEM"},
 	};
 	const struct certificates all = {.v = v, .n = 3};
 	struct level_health level = {0};
@@ -123,12 +123,17 @@ static void test_certificates(void **unused)
 	(void)unused;
 	certificates_judge(&all, 1000, pool, &level);
 	assert_level(&level, "degraded", "CertificateExpires");
-	assert_string_equal(level.message, "certificate soon.pem ends on 1970-01-14");
+	assert_string_equal(level.message, "certificate soon.pem ends on 1970-01-14; certificate "
+					   "half.pem is not used: it holds no certificate in PEM");
+	level = (struct level_health) {0};
+	certificates_judge(&(struct certificates) {.v = v + 2, .n = 1}, 1000, pool, &level);
+	assert_level(&level, "degraded", "CertificateBroken");
 	level = (struct level_health) {0};
 	certificates_judge(&all, 1000 + 14 * 86400, pool, &level);
 	assert_level(&level, "failed", "CertificateExpired");
 	assert_string_equal(level.message, "certificate good.pem ends on 1970-01-16; certificate "
-					   "soon.pem ended on 1970-01-14");
+					   "soon.pem ended on 1970-01-14; certificate "
+					   "half.pem is not used: it holds no certificate in PEM");
 }
 
 /* Folders that are missing, and a file in the place of one. */

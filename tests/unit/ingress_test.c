@@ -391,9 +391,9 @@ static void test_checker(void **state)
 	CLEANUP(spec_freep) struct spec *spec = demo_spec(fx);
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT(fx->pool);
 	const struct cluster *cluster = &spec->clusters[0];
-	const struct facts facts = {.root = fx->root.path,
-				    .program = "/usr/bin/dynia",
-				    .certificates = ""};
+	struct facts facts = {.root = fx->root.path,
+			      .program = "/usr/bin/dynia",
+			      .certificates = ""};
 	const struct action haproxy = {.kind = ACTION_CREATE,
 				       .program = PROGRAM_HAPROXY,
 				       .what = "/h"};
@@ -409,8 +409,13 @@ static void test_checker(void **state)
 	assert_ok(check_plan(&fx->root, &plan, cluster, cluster_node(cluster, 0), &facts, &err),
 		  &err);
 	assert_int_equal(file_stat_in(fx->root.fd, PATH_CHECK, NULL, &err), 0);
-	/* A certificate of the node's that is none: HAProxy sees it through the link. */
+	/* A file that is not listed does no harm. */
 	put(fx, "/opt/dynia/haproxy/certs/bad.pem", "no certificate");
+	assert_ok(check_plan(&fx->root, &plan, cluster, cluster_node(cluster, 0), &facts, &err),
+		  &err);
+	/* A listed one: HAProxy sees it through the link. */
+	facts.certificate_files = (const char *const[]) {"bad.pem"};
+	facts.n_certificate_files = 1;
 	assert_int_equal(check_plan(&fx->root, &plan, cluster, cluster_node(cluster, 0), &facts,
 				    &err),
 			 -1);

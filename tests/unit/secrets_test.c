@@ -223,6 +223,10 @@ static void test_certificates(void **unused)
 	assert_string_equal(certs.v[0].file, "a.pem");
 	assert_int_equal(certs.v[0].n_names, 0);
 	assert_int_equal(certs.v[0].not_after_s, 0);
+	assert_string_equal(certs.v[0].broken, "it holds no certificate in PEM");
+	assert_null(certs.v[1].broken);
+	assert_int_equal(certs.n_good, 1);
+	assert_string_equal(certs.good[0], "b.pem");
 	assert_int_equal(certs.v[1].n_names, 1);
 	assert_string_equal(certs.v[1].names[0], "*.example.com");
 	assert_true(certs.v[1].not_after_s > clock_wall_s() + 9 * 365 * 86400L);
@@ -230,11 +234,72 @@ static void test_certificates(void **unused)
 	read_certificates(&root, pool, &again);
 	assert_string_not_equal(certs.digest, again.digest);
 	assert_int_equal(file_mkdirs_in(root.fd, FOLDER "/folder.pem", 0755, &err), 0);
-	/* What cannot be read is HAProxy's to complain about. */
 	read_certificates(&root, pool, &again);
 	assert_int_equal(again.n, 3);
 	assert_string_equal(again.v[2].file, "folder.pem");
 	assert_int_equal(again.v[2].n_names, 0);
+	assert_string_equal(again.v[2].broken, "it cannot be read, or is larger than 1 MiB");
+	assert_int_equal(again.n_good, 1);
+}
+
+/* The PEM of a pair, cut into the certificate and the key. */
+static void make_pair(struct strbuf *ret_cert, struct strbuf *ret_key)
+{
+	struct err err = {0};
+	char *key;
+
+	if (certificate_self_signed("a.example.com", ret_cert, &err) < 0)
+		fail_msg("%s", err.msg);
+	key = strstr(ret_cert->buf, "-----BEGIN PRIVATE KEY");
+	assert_non_null(key);
+	strbuf_addstr(ret_key, key);
+	strbuf_setlen(ret_cert, (size_t)(key - ret_cert->buf));
+}
+
+static void assert_judged(struct pool *pool, const char *pem, const char *key, const char *want)
+{
+	CLEANUP(strbuf_release) struct strbuf file = STRBUF_INIT, beside = STRBUF_INIT;
+	struct certificate c = {0};
+	const char *broken;
+
+	strbuf_addstr(&file, pem);
+	strbuf_addstr(&beside, key);
+	broken = certificate_judge(&file, &beside, pool, &c);
+	if (!want)
+		assert_null(broken);
+	else if (!broken || !strstr(broken, want))
+		fail_msg("'%s' where '%s' is wanted", broken ? broken : "good", want);
+}
+
+static void test_what_haproxy_cannot_load(void **unused)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	CLEANUP(strbuf_release) struct strbuf cert = STRBUF_INIT, key = STRBUF_INIT;
+	CLEANUP(strbuf_release) struct strbuf other = STRBUF_INIT, other_key = STRBUF_INIT;
+	const char *both;
+
+	(void)unused;
+	make_pair(&cert, &key);
+	make_pair(&other, &other_key);
+	both = pool_printf(pool, "%s%s", cert.buf, key.buf);
+	assert_judged(pool, both, "", NULL);
+	assert_judged(pool, pool_printf(pool, "%s%s", key.buf, cert.buf), "", NULL);
+	assert_judged(pool, pool_printf(pool, "%s%s%s", cert.buf, other.buf, key.buf), "", NULL);
+	assert_judged(pool, cert.buf, key.buf, NULL);
+	assert_judged(pool, "", "", "no certificate");
+	assert_judged(pool, key.buf, "", "no certificate");
+	assert_judged(pool, cert.buf, "", "no private key");
+	assert_judged(pool, pool_printf(pool, "%s%s", cert.buf, other_key.buf), "",
+		      "key values mismatch");
+	/* Half written, at any byte. */
+	for (size_t len = 0; len + 1 < strlen(both); len++) {
+		char *half = pool_memdup(pool, both, len);
+		CLEANUP(strbuf_release) struct strbuf file = STRBUF_INIT, none = STRBUF_INIT;
+		struct certificate c = {0};
+
+		strbuf_addstr(&file, half);
+		assert_non_null(certificate_judge(&file, &none, pool, &c));
+	}
 }
 
 int main(void)
@@ -248,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_masked),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_what_haproxy_cannot_load),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
