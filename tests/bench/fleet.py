@@ -15,6 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 import harness  # noqa: E402
+from bench import machine  # noqa: E402
 from harness import GIT_ENV, run  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -151,7 +152,7 @@ def main():
     status = sample_status()
     own = own_refs(agents, rounds, at_once)
     shared = one_branch(agents, rounds, at_once, status)
-    print(f"{agents} agents, {rounds} rounds, {at_once} at once")
+    print(f"{agents} agents, {rounds} rounds, {at_once} at once; {machine()}, {run('git', '--version').stdout.strip()}")
     print("| writing | time | server's processor time | repository after gc | pushes refused |")
     print("| a ref each (dynia: fetch, apply, observe, push) | "
           f"{own[0]:.1f} s | {own[1]:.1f} s | {own[2] / 1024:.0f} KiB | 0 |")
