@@ -19,7 +19,7 @@ import git_servers  # noqa: E402
 import harness  # noqa: E402
 from harness import DYNIA, wait_for  # noqa: E402
 
-BENCH = pathlib.Path(os.environ["BENCH"])
+BENCH = pathlib.Path(os.environ.get("BENCH", "build/bench"))
 SERVICES, NODES = 1000, 100
 ROUNDS = 5
 rows = []
