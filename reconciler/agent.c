@@ -31,8 +31,10 @@
 
 #define CONFIG_SIZE_MAX (1 << 20)
 #define HOST_NAME_SIZE 256
-/* Between two looks at a revision that has to show that it works. */
+/* Between two looks at a revision that has to show that it works. A look at its services counts for `retries`; one at a
+ * container that starts beside the old one does not, and comes sooner at first. */
 #define TRIAL_WAIT_MS 1000
+#define START_WAIT_MS 100
 /* With nobody answering, the distance between two passes doubles up to this many intervals. */
 #define BACKOFF_MAX 10
 
@@ -230,6 +232,17 @@ static int64_t next_wait_ms(const struct agent *agent, unsigned unsynced)
 	return interval - interval / 10 + interval / 5 * dice / UINT16_MAX;
 }
 
+static int64_t trial_wait_ms(unsigned starting)
+{
+	int64_t wait = START_WAIT_MS;
+
+	if (!starting)
+		return TRIAL_WAIT_MS;
+	while (--starting && wait < TRIAL_WAIT_MS)
+		wait *= 2;
+	return wait < TRIAL_WAIT_MS ? wait : TRIAL_WAIT_MS;
+}
+
 /* HAProxy and Caddy are our children where we started them; one that died is found missing by the
  * next pass. */
 static void reap_children(void)
@@ -353,7 +366,7 @@ static int write_pid(const struct agent *agent, struct err *err)
 int agent_run(struct agent *agent, struct err *err)
 {
 	AUTO_CLOSE int signals = open_signals(err);
-	unsigned unsynced = 0;
+	unsigned unsynced = 0, starting = 0;
 	int go_on = signals < 0 || write_pid(agent, err) < 0 || ear_open(agent, err) < 0 ||
 				    notify_ready(err) < 0
 			    ? -1
@@ -376,8 +389,9 @@ int agent_run(struct agent *agent, struct err *err)
 			malloc_trim(0);
 		if (!outcome.on_trial)
 			unsynced = outcome.unsynced ? unsynced + 1 : 0;
+		starting = outcome.starting ? starting + 1 : 0;
 		go_on = wait_for_pass(agent, signals,
-				      outcome.on_trial ? TRIAL_WAIT_MS
+				      outcome.on_trial ? trial_wait_ms(starting)
 						       : next_wait_ms(agent, unsynced),
 				      err);
 	}

@@ -306,6 +306,7 @@ static int prepare_and_apply(struct pass *p, const char *revision, struct candid
 	if (p->waits) {
 		/* The new containers run beside the old ones; nothing else has been touched. */
 		p->outcome->on_trial = true;
+		p->outcome->starting = true;
 		return 0;
 	}
 	if (apply(p, c, &work, err) < 0)

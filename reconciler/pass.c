@@ -16,6 +16,7 @@ static void pass_begin(struct pass *p, struct agent *agent, struct outcome *outc
 	outcome->changed = false;
 	outcome->unsynced = false;
 	outcome->on_trial = false;
+	outcome->starting = false;
 	services_forget(agent->services);
 	took_begin_pass(&agent->timer);
 }

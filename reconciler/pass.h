@@ -12,6 +12,7 @@
 struct outcome {
 	bool changed;  /* something was done; with dry_run: there is something to do */
 	bool on_trial; /* a new revision is not healthy yet: look again soon */
+	bool starting; /* new containers have to show beside the old ones that they work */
 	bool unsynced; /* no remote answered: look again later, with back-off */
 	/* dry_run: called with the plan before it is forgotten; may be NULL */
 	void (*show)(const struct plan *plan, const char *revision, void *arg);

@@ -14,9 +14,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
+import docker_host  # noqa: E402
 import generate  # noqa: E402
 import git_servers  # noqa: E402
 import harness  # noqa: E402
+import latency  # noqa: E402
 from harness import DYNIA, wait_for  # noqa: E402
 
 BENCH = pathlib.Path(os.environ.get("BENCH", "build/bench"))
@@ -204,22 +206,6 @@ def poll_row(node, server, refs, authority):
     row(f"a poll over https, {refs} refs: processor time", f"{alone * 1000:.3f} ms", "0.5 ms", ms(git_cpu), f"{alone / git_cpu:.4f}")
 
 
-def push_to_served():
-    with harness.Site() as site:
-        node = converged(site, 100)
-        node.start()
-        times = []
-        page = "clusters/big/services/service-0001/site/index.html"
-        for i in range(ROUNDS):
-            site.repository.write(page, f"<p>round {i}</p>\n")
-            site.repository.git("commit", "-qam", "page")
-            began = time.monotonic()
-            site.repository.git("push", "-q", "origin", "main")
-            wait_for(lambda i=i: f"round {i}<" in node.fetch("service-0001.example.com").body, what="page")
-            times.append(time.monotonic() - began)
-        row("from push to served, interval 1s", ms(statistics.median(times)))
-
-
 def table():
     head = ("what", "measured", "budget", "floor", "× floor")
     widths = [max(len(r[i]) for r in [head, *rows]) for i in range(5)]
@@ -229,13 +215,14 @@ def table():
 
 
 def main():
+    docker_host.isolate()
     with harness.Site() as site:
         binary(site.folder)
         rendering(site.folder)
     nothing_to_do()
     idle()
     polls_over_https()
-    push_to_served()
+    latency.from_push_to_served(row)
     table()
 
 
