@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "base/diag.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/notify.h"
 #include "base/parse.h"
 #include "base/process.h"
@@ -385,8 +385,8 @@ int agent_run(struct agent *agent, struct err *err)
 		ear_show(agent);
 
 		log_outcome(agent, failed, &failure);
-		if (outcome.changed)
-			malloc_trim(0);
+		if (outcome.changed || agent->counts.passes == 1)
+			memory_give_back();
 		if (!outcome.on_trial)
 			unsynced = outcome.unsynced ? unsynced + 1 : 0;
 		starting = outcome.starting ? starting + 1 : 0;
