@@ -49,21 +49,28 @@ static bool is_special(const char *key)
 					    "on", "off", "null", "false"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (strcmp(key, words[i]) == 0)
+		if (key[0] == words[i][0] && strcmp(key, words[i]) == 0)
 			return true;
 	return false;
 }
 
+/* By hand: a large file has ten thousands of keys, and strspn(3) makes a table for each. */
+static bool is_plain(const char *key)
+{
+	const char *c = key;
+
+	while ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '-' ||
+	       *c == '.')
+		c++;
+	return key[0] >= 'a' && key[0] <= 'z' && !*c && !is_special(key);
+}
+
 static void emit_key(struct yaml_writer *y, const char *key)
 {
-	static const char safe[] = "abcdefghijklmnopqrstuvwxyz0123456789_-.";
-	bool plain;
-
 	if (!key)
 		return;
-	plain = key[0] >= 'a' && key[0] <= 'z' && !key[strspn(key, safe)] && !is_special(key);
 	emit_scalar(y, key, strlen(key),
-		    plain ? YAML_PLAIN_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE);
+		    is_plain(key) ? YAML_PLAIN_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
 
 static void push(struct yaml_writer *y, bool is_map)
