@@ -44,11 +44,14 @@ static int dry_run(struct agent *agent)
 	struct shown shown = {.agent = agent};
 	struct outcome outcome = {.show = show_plan, .show_arg = &shown};
 	struct err err = {0};
+	int rc;
 
 	plan_print_begin(&shown.printer, PLAN_TEXT, cli_colour());
-	if (reconcile_once(agent, &outcome, &err) < 0)
+	rc = reconcile_once(agent, &outcome, &err);
+	if (outcome.planned)
+		plan_print_end(&shown.printer);
+	if (rc < 0)
 		return failed(&err);
-	plan_print_end(&shown.printer);
 	return outcome.changed ? EXIT_TO_DO : EXIT_DONE;
 }
 
@@ -120,7 +123,9 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"once", NULL, "to the branch's tip, and until it is healthy or taken back",
 		 .flag = &o.once},
-		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
+		{"dry-run", NULL,
+		 "show what a pass would do; exit 4 where that is something, 1 where no repository "
+		 "was reached",
 		 .flag = &o.agent.dry_run},
 		{"accept-history", "REV",
 		 "history begins at REV, although what was applied is not behind it",

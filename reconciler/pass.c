@@ -17,6 +17,7 @@ static void pass_begin(struct pass *p, struct agent *agent, struct outcome *outc
 	outcome->unsynced = false;
 	outcome->on_trial = false;
 	outcome->starting = false;
+	outcome->planned = false;
 	services_forget(agent->services);
 	took_begin_pass(&agent->timer);
 }
@@ -38,6 +39,18 @@ static int unsynced_too(const struct pass *p, int failed, struct err *err)
 	if (!failed || strcmp(why.msg, p->synced.msg) == 0)
 		return err_set(err, p->synced.code, "%s", p->synced.msg);
 	return err_set(err, why.code, "%s; and %.400s", p->synced.msg, why.msg);
+}
+
+/* The answer to a dry run: what would be done, and what it was found out from. */
+static int end_dry_run(struct pass *p, int failed, struct err *err)
+{
+	p->outcome->planned = !failed;
+	if (failed || !p->synced.code || !p->tip[0])
+		return failed || p->synced.code ? unsynced_too(p, failed, err) : 0;
+	return err_set(err, p->synced.code,
+		       "the plan is made against %.7s, which the mirror has, and no repository was "
+		       "reached: %.700s",
+		       p->tip, p->synced.msg);
 }
 
 int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err)
@@ -62,7 +75,7 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 	if (!failed && !pass.suspended)
 		failed = step_converge(&pass, &candidate, err);
 	if (agent->dry_run)
-		return failed;
+		return end_dry_run(&pass, failed, err);
 	step_observe(&pass);
 	/* What is on trial goes on being judged while its successor is refused. */
 	if ((!failed || pass.refused.err.code) && !pass.suspended &&

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import signal
 import subprocess
 
@@ -283,6 +284,37 @@ def test_dry_run_writes_nothing_but_the_mirror(demo):
     done = node.once("--dry-run", check=False)
     assert done.returncode == TO_DO and "index.html" in done.stdout
     assert node.files() == before
+
+
+def test_a_dry_run_that_reaches_no_repository_says_by_what_it_planned(demo):
+    node = demo.nodes[0]
+    with socket.create_server((node.address, 0)) as nobody:
+        config = node.root / "etc/dynia/agent.yaml"
+        right = config.read_text(encoding="utf-8")
+        wrong = right.replace(demo.serve(), f"git://{node.address}:{nobody.getsockname()[1]}/infra.git")
+    # Nothing is known at all.
+    node.write("etc/dynia/agent.yaml", wrong)
+    done = node.once("--dry-run", check=False)
+    assert done.returncode == 1 and "nothing to do" not in done.stdout and "the plan is made" not in done.stderr
+    node.write("etc/dynia/agent.yaml", right)
+    node.once()
+    mirror = demo.repository.git("rev-parse", "HEAD")
+    # What the mirror does not have.
+    demo.repository.replace(PAGE, "Hello from Dynia", "Hello again")
+    newer = demo.repository.commit("greet again")
+    node.write("etc/dynia/agent.yaml", wrong)
+    done = node.once("--dry-run", check=False)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "nothing to do" in done.stdout
+    assert f"the plan is made against {mirror[:7]}, which the mirror has, and no repository was reached: " in last
+    assert node.address in last and newer[:7] not in done.stdout + done.stderr
+    # There is something to do.
+    (node.root / "opt/dynia/sites/hello/index.html").write_text("edited", encoding="utf-8")
+    done = node.once("--dry-run", check=False)
+    assert done.returncode == 1 and "restore" in done.stdout and "1 change on 1 node" in done.stdout
+    assert f"the plan is made against {mirror[:7]}" in done.stderr.splitlines()[-1]
+    node.write("etc/dynia/agent.yaml", right)
+    assert node.once("--dry-run", check=False).returncode == TO_DO
 
 
 def test_two_agents_of_one_node_exclude_each_other(served):
