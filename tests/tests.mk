@@ -8,8 +8,8 @@ KEEP ?=
 
 PACKAGES_demo := run
 PACKAGES_unit := check
-PACKAGES_check := run check
-PACKAGES_e2e := run check
+PACKAGES_check := run check deb
+PACKAGES_e2e := run check deb
 PACKAGES_golden := run check
 PACKAGES_bench := run check
 PACKAGES_bench-fleet := run check

@@ -14,6 +14,7 @@ FIREWALL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.\-]+")
 VPC_NAME = re.compile(r"[a-zA-Z0-9\-.]+")
 PORTS = re.compile(r"\d{1,5}(-\d{1,5})?")
 USER_DATA_MAX = 64 * 1024
+GATEWAY = "198.18.0.1"
 REGIONS = ("sgp1", "fra1")
 SIZES = {"s-1vcpu-1gb": (1024, 1, 25, 1, 6.0), "s-2vcpu-4gb": (4096, 2, 80, 4, 24.0), "s-4vcpu-8gb": (8192, 4, 160, 5, 48.0)}
 
@@ -25,12 +26,13 @@ class DigitalOcean(Double):
     def __init__(self, boot_seconds=0.02, action_seconds=0.02, on_create=None, on_destroy=None):
         self.droplets, self.keys, self.vpcs, self.reserved, self.firewalls, self.tags, self.actions = {}, {}, {}, {}, {}, {}, {}
         self.boot_seconds, self.action_seconds = boot_seconds, action_seconds
-        self.on_create, self.on_destroy = on_create, on_destroy  # called with the droplet, outside of the lock's way
+        # Called with the droplet, also with what the API does not show: `_v4`, the addresses that it gets, and `_user_data`.
+        self.on_create, self.on_destroy = on_create, on_destroy
         self.images = {"ubuntu-24-04-x64", "debian-12-x64"}
         self.errored_droplets = set()  # names whose creation ends in an error
         self.next_id = 3164000
         self.hour, self.minute, self.keys_minute = Window(5000, 3600), Window(250, 60), Window(10, 60)
-        self.ips = ipaddress.ip_network("198.18.0.0/16").hosts()
+        self.ips = (a for a in ipaddress.ip_network("198.18.0.0/16").hosts() if str(a) != GATEWAY)
         self.reserved_ips = ipaddress.ip_network("203.0.113.0/24").hosts()
         self.reserved_limit = 3
         super().__init__()
@@ -103,10 +105,7 @@ class DigitalOcean(Double):
         for droplet in self.droplets.values():
             if droplet["status"] == "new" and now >= droplet["_ready"] and droplet["name"] not in self.errored_droplets:
                 droplet["status"] = "active"
-                vpc = self.vpcs[droplet["vpc_uuid"]]
-                droplet["networks"]["v4"] = [
-                    {"ip_address": str(next(vpc["_ips"])), "netmask": "255.255.240.0", "gateway": "", "type": "private"},
-                    {"ip_address": str(next(self.ips)), "netmask": "255.255.0.0", "gateway": "198.18.0.1", "type": "public"}]
+                droplet["networks"]["v4"] = droplet["_v4"]
         for action in self.actions.values():
             if action["status"] == "in-progress" and now >= action["_ready"]:
                 if action["_errors"]:
@@ -166,10 +165,13 @@ class DigitalOcean(Double):
                       "created_at": stamp(), "type": "base", "min_disk_size": 7, "size_gigabytes": 0.6, "tags": [], "status": "available"},
             "networks": {"v4": [], "v6": []}, "region": self.region(body["region"]), "tags": list(body.get("tags", [])), "vpc_uuid": vpc["id"],
             "_ready": time.monotonic() + self.boot_seconds, "_user_data": body.get("user_data", ""), "_ssh_keys": body.get("ssh_keys", [])}
+        droplet["_v4"] = [
+            {"ip_address": str(next(vpc["_ips"])), "netmask": "255.255.240.0", "gateway": "", "type": "private"},
+            {"ip_address": str(next(self.ips)), "netmask": "255.255.0.0", "gateway": GATEWAY, "type": "public"}]
         self.droplets[droplet["id"]] = droplet
         action = self.begin("create", droplet["id"], "droplet", body["region"], None, self.boot_seconds, droplet["name"] in self.errored_droplets)
         if self.on_create:
-            self.on_create(self.public(droplet), droplet["_user_data"])
+            self.on_create(droplet)
         return 202, {"droplet": self.public(droplet),
                      "links": {"actions": [{"id": action["id"], "rel": "create", "href": f"{self.base}/v2/actions/{action['id']}"}]}}
 
@@ -184,14 +186,17 @@ class DigitalOcean(Double):
         return 200, {"droplet": self.public(self.find_droplet(word))}
 
     def delete_droplet(self, _call, word):
-        droplet = self.find_droplet(word)
+        self.forget(self.find_droplet(word))
+        return 204, None
+
+    def forget(self, droplet):
+        """It is shown nowhere any more, and its reserved IP is nobody's."""
         del self.droplets[droplet["id"]]
         for address in self.reserved.values():
             if address["_droplet"] == droplet["id"]:
                 address["_droplet"] = None
         if self.on_destroy:
-            self.on_destroy(self.public(droplet))
-        return 204, None
+            self.on_destroy(droplet)
 
     def list_sizes(self, call):
         return self.page(call, "sizes", [self.size(slug) for slug in SIZES])
@@ -445,6 +450,20 @@ class DigitalOcean(Double):
     }
 
     # --- for tests --------------------------------------------------------------------------------------------------------
+
+    def named(self, name):
+        with self.lock:
+            self.settle()
+            return next(d for d in self.droplets.values() if d["name"] == name)
+
+    def power_off(self, name):
+        """Its machine stopped by itself."""
+        self.named(name)["status"] = "off"
+
+    def lose(self, name):
+        """Somebody else destroyed it."""
+        with self.lock:
+            self.forget(self.named(name))
 
     def picture(self):
         """The state without what differs from run to run."""

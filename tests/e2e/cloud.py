@@ -12,9 +12,11 @@ from harness import DYNIA, Failed, SOURCE
 
 sys.path.insert(0, str(SOURCE / "tests"))
 
+from doubles import metadata  # noqa: E402,F401
 from doubles.api import Fault  # noqa: E402,F401
 from doubles.cloudflare import Cloudflare  # noqa: E402
-from doubles.digitalocean import DigitalOcean  # noqa: E402
+from doubles.digitalocean import GATEWAY, DigitalOcean  # noqa: E402,F401
+from doubles.metadata import Metadata  # noqa: E402,F401
 
 ZONE = "example.com"
 MARK = "dynia-cluster:shop"
@@ -41,6 +43,13 @@ dns:
   cloudflare: {{zone: example.com, proxied: true}}
 """
 VIP = "vip: {move: digitalocean, interface: eth1}"
+
+
+def environment(ocean, flare, home):
+    """For dynia bootstrap at both doubles."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "DIGITALOCEAN_TOKEN": ocean.token,
+            "DIGITALOCEAN_API_URL": ocean.url, "CLOUDFLARE_API_TOKEN": flare.token, "CLOUDFLARE_API_URL": flare.url,
+            "DYNIA_API_TIMEOUT": "1s", "DYNIA_API_WAIT": "10ms"}
 
 
 class Cloud:
@@ -72,9 +81,7 @@ class Cloud:
 
     @property
     def env(self):
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "DIGITALOCEAN_TOKEN": self.ocean.token,
-                "DIGITALOCEAN_API_URL": self.ocean.url, "CLOUDFLARE_API_TOKEN": self.flare.token, "CLOUDFLARE_API_URL": self.flare.url,
-                "DYNIA_API_TIMEOUT": "1s", "DYNIA_API_WAIT": "10ms"}
+        return environment(self.ocean, self.flare, self.folder)
 
     def argv(self, verb, *more):
         return [str(DYNIA), "bootstrap", verb, "--drain", "0", *map(str, more), str(self.folder)]

@@ -8,6 +8,7 @@ import tempfile
 
 import pytest
 
+import deb
 import docker_host
 import harness
 
@@ -36,11 +37,35 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"{item.nodeid} was skipped, and in CI nothing may be: {report.longrepr}"
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What the tests told, for the log: .ci/run shows these lines."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties if report.when == "call" else ():
+            if name == "told":
+                terminalreporter.write_line(f"told: {text}")
+
+
+@pytest.fixture
+def tell(record_property):
+    """Prints a line now (pytest -s), and at the end of the run: a time, which nobody asserts."""
+    def told(text):
+        print(text, flush=True)
+        record_property("told", text)
+    return told
+
+
 @pytest.fixture(scope="session", autouse=True)
 def program():
     """The program under test."""
     assert os.access(harness.DYNIA, os.X_OK), f"{harness.DYNIA} is not there: run make"
     return harness.DYNIA
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """The Debian package, built once for all test processes of a run."""
+    base = tmp_path_factory.getbasetemp()
+    return deb.build(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
 
 
 @pytest.fixture

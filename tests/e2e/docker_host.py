@@ -27,6 +27,7 @@ import threading
 import time
 import urllib.parse
 
+import cgroups
 from harness import run, wait_for
 
 BUSYBOX = "/bin/busybox"  # of busybox-static
@@ -335,20 +336,7 @@ class DockerHost:
             self.daemon.wait(30)
         self.init = self.init_pid = self.daemon = None
         for hierarchy in pathlib.Path("/sys/fs/cgroup").glob(f"**/{self.group}"):
-            self._remove_groups(hierarchy)
-
-    @staticmethod
-    def _remove_groups(group):
-        for folder, _, _ in os.walk(group, topdown=False):
-            end = time.monotonic() + 10
-            while time.monotonic() < end:
-                try:
-                    os.rmdir(folder)
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.02)
+            cgroups.remove(hierarchy)
 
     def image(self, name, tar, changes=()):
         """docker import."""

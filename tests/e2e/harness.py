@@ -66,8 +66,8 @@ class _Connection(http.client.HTTPSConnection):
 
 
 def fetch(address, host, path="/", port=HTTPS, headers=None):
-    """One request. TLS where the port is HTTPS."""
-    if port == HTTPS:
+    """One request. TLS where the port is one of HTTPS."""
+    if port in (HTTPS, 443):
         connection = _Connection(address, port, host)
     else:
         connection = http.client.HTTPConnection(address, port, timeout=5)

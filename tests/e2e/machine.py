@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import hashlib
 import inspect
+import itertools
 import os
 import pathlib
 import shutil
@@ -22,6 +23,7 @@ import subprocess
 import tempfile
 import time
 
+import cgroups
 import docker_host
 from harness import DYNIA, Failed, run, start_time, wait_for
 
@@ -51,13 +53,11 @@ WantedBy=sysinit.target
 ADDRESS = """[Unit]
 DefaultDependencies=no
 Wants=network.target
-Before=network.target network-online.target
+Before=network.target network-online.target cloud-init-local.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/sbin/ip address add {address}/24 dev host0
-ExecStart=/sbin/ip link set host0 up
-ExecStart=/sbin/ip route replace default via {gateway}
+{lines}
 [Install]
 WantedBy=multi-user.target
 """
@@ -127,6 +127,8 @@ class Machine:
         self.address = f"{NETWORK}.{number}"
         self.folder = machines.folder / name
         self.root = self.folder / "root"
+        # Two machines in one would end one another's services.
+        self.group = cgroups.Group(f"{machines.folder.name}-{name}")
         self.with_program = True  # the one under test; False where a package brings it
         self.nspawn = None
         self.init = None
@@ -140,8 +142,12 @@ class Machine:
         self._mount()
         self.write("/etc/hostname", self.name + "\n")
         self.write("/etc/hosts", f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+        self.addresses(f"address add {self.address}/24 dev host0", "link set host0 up", f"route replace default via {NETWORK}.1")
+
+    def addresses(self, *commands):
+        """What ip is to do when it boots, before anything needs the network."""
         self.write("/etc/systemd/system/test-address.service",
-                   ADDRESS.format(address=self.address, gateway=f"{NETWORK}.1"))
+                   ADDRESS.format(lines="\n".join(f"ExecStart=/sbin/ip {command}" for command in commands)))
         run("systemctl", f"--root={self.root}", "enable", "test-address.service")
 
     def _mount(self):
@@ -162,31 +168,36 @@ class Machine:
     def read(self, path):
         return self.path(path).read_text(encoding="utf-8")
 
-    def cloud_init(self, user_data, meta_data):
-        """It boots as a droplet does: cloud-init finds its user-data."""
-        self.write("/var/lib/cloud/seed/nocloud/user-data", user_data)
-        self.write("/var/lib/cloud/seed/nocloud/meta-data", meta_data)
-        self.write("/etc/cloud/cloud.cfg.d/99-test.cfg",
-                   "network: {config: disabled}\nlocale: false\ndatasource_list: [NoCloud]\n")
-        run("systemctl", f"--root={self.root}", "enable", *CLOUD_INIT)
+    def enter(self, *argv):
+        """Runs a program of its own on its files."""
+        return run("chroot", self.root, *argv, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"})
 
     # --- its life --------------------------------------------------------------------------------------------------------
 
+    network = (f"--network-bridge={BRIDGE}",)
+
     def boot(self):
-        env = {**os.environ, "SYSTEMD_SECCOMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
-        with open(self.folder / "console", "ab") as console:
-            self.nspawn = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit", "-M", self.name,
-                 f"--network-bridge={BRIDGE}", "--capability=all", "--resolv-conf=off", "--timezone=off", "--console=pipe",
-                 f"--bind={self.folder / 'docker'}:/var/lib/docker",
-                 *([f"--bind-ro={DYNIA}:/usr/bin/dynia"] if self.with_program else []), "-b"],
-                env=env, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+        self.start()
         try:
-            self.init = wait_for(self._find_init, 60, f"init of {self.name}")
             wait_for(self._has_booted, 120, f"boot of {self.name}")
         except TimeoutError as error:
             raise Failed(f"{error}\n{self.console()[-3000:]}") from error
         return self
+
+    def start(self):
+        """Until it has an init; what that starts may take its time."""
+        env = {**os.environ, "SYSTEMD_SECCOMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
+        with open(self.folder / "console", "ab") as console:
+            self.nspawn = subprocess.Popen(self.group.argv(
+                "systemd-nspawn", "--quiet", "-D", str(self.root), "--register=no", "--keep-unit", "-M", self.name,
+                *self.network, "--capability=all", "--resolv-conf=off", "--timezone=off", "--console=pipe",
+                f"--bind={self.folder / 'docker'}:/var/lib/docker",
+                *([f"--bind-ro={DYNIA}:/usr/bin/dynia"] if self.with_program else []), "-b"),
+                env=env, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
+        try:
+            self.init = wait_for(self._find_init, 60, f"init of {self.name}")
+        except TimeoutError as error:
+            raise Failed(f"{error}\n{self.console()[-3000:]}") from error
 
     def console(self):
         return (self.folder / "console").read_text(encoding="utf-8", errors="replace")
@@ -224,6 +235,7 @@ class Machine:
                 self.nspawn.kill()
                 self.nspawn.wait(30)
         self.nspawn = self.init = None
+        self.group.remove()
 
     def link(self, up):
         """Its cable: down is a partition."""
@@ -249,24 +261,30 @@ class Machines:
     def __init__(self, packages=None):
         self.base = base_root(packages)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dym", dir="/var/tmp"))
-        self.machines = []
+        self.machines, self.numbers = [], itertools.count(10)
 
     def __enter__(self):
         try:
-            run("ip", "link", "add", BRIDGE, "type", "bridge")
-            run("ip", "address", "add", f"{self.HOST}/24", "dev", BRIDGE)
-            run("ip", "link", "set", BRIDGE, "up")
+            self.bridge(BRIDGE, f"{self.HOST}/24")
         except BaseException:
             self.close()
             raise
         return self
 
+    @staticmethod
+    def bridge(name, *addresses):
+        # One with no address of its own takes that of a machine, and another one when that goes: nobody would find it for a minute.
+        run("ip", "link", "add", name, "address", "02:00:00:00:00:01", "type", "bridge")
+        for address in addresses:
+            run("ip", "address", "add", address, "dev", name)
+        run("ip", "link", "set", name, "up")
+
     def __exit__(self, *_):
         self.close()
 
-    def add(self, name):
+    def add(self, name, kind=Machine):
         """A machine that has not booted yet."""
-        machine = Machine(self, name, 10 + len(self.machines))
+        machine = kind(self, name, next(self.numbers))
         self.machines.append(machine)
         machine.prepare()
         return machine

@@ -3,8 +3,6 @@
 import contextlib
 import itertools
 import http.client
-import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -22,19 +20,6 @@ PORTS = itertools.count(harness.Daemon.PORT)  # of the git servers: one for each
 
 UNIT = SOURCE / "packaging" / "debian" / "dynia.service"
 MOST_EXPOSED = 30  # tenths, of 100
-
-
-@pytest.fixture(scope="session")
-def package(tmp_path_factory):
-    """The package, built from this tree and seen by lintian: `make deb` fails where that says a word. DEB=FILE: that one."""
-    if os.environ.get("DEB"):
-        return pathlib.Path(os.environ["DEB"])
-    folder = tmp_path_factory.mktemp("package")
-    # The source as it is, in a folder of its own: another test process may build at the same time.
-    for part in ("Makefile", "README.md", *(p.name for p in SOURCE.iterdir() if p.is_dir() and p.name not in ("build", ".git"))):
-        (shutil.copytree if (SOURCE / part).is_dir() else shutil.copy)(SOURCE / part, folder / part)
-    run("make", "-C", folder, "deb", timeout=1200)
-    return next((folder / "build" / "deb").glob("dynia_*.deb"))
 
 
 def test_what_is_in_it(package):

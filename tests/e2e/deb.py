@@ -1,0 +1,36 @@
+"""The Debian package of the program under test."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+
+from harness import SOURCE, run
+
+
+@contextlib.contextmanager
+def _alone(file):
+    with open(file, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(folder):
+    """The package, built below a folder from this tree and seen by lintian: `make deb` fails where that says a word. Test processes
+    that name the same folder share it. DEB=FILE: that one."""
+    if os.environ.get("DEB"):
+        return pathlib.Path(os.environ["DEB"])
+    tree = folder / "package"
+    with _alone(folder / "package.lock"):
+        if not list(tree.glob("build/deb/dynia_*.deb")):
+            shutil.rmtree(tree, ignore_errors=True)
+            tree.mkdir()
+            # The source as it is, in a folder of its own: another test process may build at the same time.
+            for part in ("Makefile", "README.md", *(p.name for p in SOURCE.iterdir() if p.is_dir() and p.name not in ("build", ".git"))):
+                if (SOURCE / part).is_dir():
+                    shutil.copytree(SOURCE / part, tree / part, symlinks=True)
+                else:
+                    shutil.copy(SOURCE / part, tree / part)
+            run("make", "-C", tree, "deb", timeout=1200)
+        return next(tree.glob("build/deb/dynia_*.deb"))

@@ -1,0 +1,283 @@
+"""From nothing to a fleet: one `dynia bootstrap apply`, and three droplets that boot, install dynia, and serve what a repository says.
+
+What is real: the droplets are machines with systemd (droplets.py), which the double of DigitalOcean makes of nothing but what it was
+sent. cloud-init asks the metadata service and does what the user-data says; the installer downloads the package that `make deb` built,
+and apt installs it; the agents reach the repository by https (git http-backend behind nginx), and Docker pulls from a registry with TLS.
+Nobody logs in: what the test wants to know, it reads from the repository's status refs, or asks as a visitor.
+
+What the image has already: haproxy, caddy, keepalived, docker.io, docker-compose and the libraries that the package needs. The machines
+reach no mirror of Debian, so the installer's apt-get finds these installed; only the package of dynia is installed at the first boot.
+The image believes the authority that signed the certificates of the download and of the registry, as a company's would.
+
+What cannot be here: cloud-init asks no container whether DigitalOcean made it (droplets.py answers in its place), and does not set the
+network up, for there is no udev. The reserved IP is DigitalOcean's to route: who has it is asked of the API, and visitors come to the
+nodes' own addresses. The machines share this kernel: its modules, its clock, and the sysctls that are not of a network.
+"""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import textwrap
+import time
+
+import pytest
+
+import docker_host
+import git_servers
+from cloud import GATEWAY, Cloudflare, DigitalOcean, environment
+from droplets import Droplets
+from harness import DYNIA, Failed, Repository, fetch, processes_below, run, wait_for
+from registry import Registry
+
+pytestmark = pytest.mark.heavy
+
+NODES = ("brave-panda", "misty-owl", "calm-heron")
+SECONDS = 300
+
+CLUSTER = """version: 1
+domain: example.com
+nodes:
+  brave-panda: {{priority: 110}}
+  misty-owl: {{}}
+  calm-heron: {{priority: 90}}
+vip: {{address: {address}, move: digitalocean, interface: eth1}}
+firewall: {{ssh_from: [198.51.100.0/24], internal: [10.108.0.0/20]}}
+provider:
+  digitalocean:
+    region: sgp1
+    image: debian-12-x64
+    vpc: shop
+    ip_range: 10.108.0.0/20
+    ssh_keys: [ops-laptop]
+    package: {{url: "{package}", sha256: {sha256}}}
+    agent:
+      repository: "{repository}"
+      interval: 5s
+      ca_file: /etc/dynia/ca.pem
+      files:
+        ca: |
+{ca}
+dns:
+  cloudflare: {{zone: example.com}}
+"""
+
+WEB = """version: 1
+hosts: [web.example.com]
+image: {image}
+port: 80
+health: {{path: /health, interval: 5s}}
+"""
+
+PAGE = """version: 1
+hosts: [hello.example.com]
+respond: {{status: 200, body: {body}}}
+"""
+
+
+class Fleet:
+    """The repository, what serves it and its neighbours, both clouds, and the droplets that come of it."""
+
+    def __init__(self, folder, package):
+        self.folder = pathlib.Path(folder)
+        self.folder.chmod(0o755)
+        self.closing = []
+        try:
+            self._open(package)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, package):
+        self.repository = Repository(self.folder)
+        self.droplets = self._until_closed(Droplets(self._image).__enter__())
+        self.ocean = self._until_closed(DigitalOcean(boot_seconds=2, on_create=self.droplets.create, on_destroy=self.droplets.destroy))
+        self.ocean.add_key("ops-laptop")
+        self.reserved = self.ocean.add_reserved("sgp1")["ip"]
+        self.flare = self._until_closed(Cloudflare("example.com"))
+        self.authority = git_servers.Authority(self.folder / "ca")
+        cert = self.authority.sign("server", GATEWAY)
+        shutil.copy(package, self.folder / "dynia.deb")
+        self.server = git_servers.Https(self.repository, GATEWAY, cert, extra=f"location = /dynia.deb {{ root {self.folder}; }}")
+        self.closing.append(self.server.stop)
+        self.registry = Registry(self.folder, GATEWAY, self.authority, cert)
+        self.closing.append(self.registry.stop)
+        self.images = [self._image_of(n) for n in (1, 2)]
+        self.write(self.images[0], "hello")
+
+    def _until_closed(self, thing):
+        self.closing.append(thing.close)
+        return thing
+
+    def close(self):
+        failed = []
+        for close in reversed(self.closing):
+            try:
+                close()
+            except Exception as error:  # pylint: disable=broad-except
+                failed.append(error)
+        assert not failed, failed
+
+    def _image(self, droplet):
+        """What the machine's image has: it believes the authority."""
+        shutil.copy(self.authority.pem, droplet.path("/usr/local/share/ca-certificates/company.crt"))
+        droplet.enter("update-ca-certificates")
+
+    def _image_of(self, number):
+        tar, _ = docker_host.web(f"web {number}")
+        return self.registry.push("web", str(number), tar, ["/start"])
+
+    def write(self, image, body):
+        digest = hashlib.sha256((self.folder / "dynia.deb").read_bytes()).hexdigest()
+        self.repository.write("clusters/shop/cluster.yaml", CLUSTER.format(
+            address=self.reserved, package=f"{self.server.base}/dynia.deb", sha256=digest, repository=self.server.url,
+            ca=textwrap.indent(self.authority.pem.read_text(encoding="utf-8").strip(), " " * 10)))
+        self.repository.write("clusters/shop/services/web.yaml", WEB.format(image=image))
+        self.repository.write("clusters/shop/services/hello.yaml", PAGE.format(body=body))
+        return self.repository.commit(f"{image}, {body}")
+
+    def bootstrap(self, verb, *more):
+        done = subprocess.run([str(DYNIA), "bootstrap", verb, "--drain", "0", "--cluster", "shop", *more, str(self.repository.tree)],
+                              capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+                              env=environment(self.ocean, self.flare, self.folder))
+        if done.returncode != 0:
+            raise Failed(f"bootstrap {verb}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def status(self, node):
+        return self.repository.status(node, "shop")
+
+    def wait_for(self, condition, what):
+        try:
+            return wait_for(condition, SECONDS, what)
+        except TimeoutError as error:
+            raise Failed("\n".join([str(error), *(m.said() for m in self.droplets.machines)])) from error
+
+    def wait_for_commit(self, commit, nodes=NODES):
+        """These nodes say that they are healthy with it."""
+        for node in nodes:
+            self.wait_for(lambda name=node: self.is_healthy(name, commit), f"health of {node} at {commit[:7]}")
+
+    def is_healthy(self, node, commit):
+        status = self.status(node)
+        ready = next(c for c in status["conditions"] if c["type"] == "Ready")
+        return status["revision"]["applied"] == commit and ready["status"] == "True"
+
+    def is_one(self):
+        """The nodes hear one another, and are of one mind about who holds the address: its name."""
+        holders = []
+        for node in NODES:
+            status = self.status(node)
+            assert status["facts"]["address"] in (self.droplet(node).private_address, None), status["facts"]
+            ingress = status["ingress"]
+            if any(ingress[name]["health"] != "healthy" for name in ("haproxy", "caddy", "vrrp")) or \
+                    ingress["haproxy"]["servers_up"] != len(NODES) or ingress["vrrp"]["state"] not in ("MASTER", "BACKUP"):
+                return None
+            if ingress["vrrp"]["state"] == "MASTER":
+                holders.append(node)
+        return holders[0] if len(holders) == 1 else None
+
+    def droplet(self, node):
+        return self.droplets.machine(f"shop-{node}")
+
+    def ask(self, node, host):
+        """As a visitor, at this node."""
+        return fetch(self.droplet(node).address, f"{host}.example.com", port=443).body
+
+    def records(self):
+        return {name: content for name, _, content, _, _ in self.flare.picture()}
+
+
+def assert_nothing_is_left(folders):
+    for folder in map(str, folders):
+        assert not os.path.exists(folder)
+        assert not processes_below(folder)
+        assert f" {folder}/" not in pathlib.Path("/proc/self/mounts").read_text(encoding="utf-8")
+        assert not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/{os.path.basename(folder)}*"))
+    assert [link.split(":")[0] for link in run("ip", "-brief", "link").stdout.split("\n") if link and not link.startswith("lo ")] == []
+
+
+@pytest.fixture(scope="module")
+def fleet(package):
+    with tempfile.TemporaryDirectory(prefix="dyl", dir="/tmp") as folder, contextlib.closing(Fleet(folder, package)) as fleet:
+        yield fleet
+        assert fleet.ocean.violations == [] and fleet.flare.violations == []
+    assert_nothing_is_left([folder, fleet.droplets.folder])
+
+
+@pytest.fixture
+def clock(tell):
+    """Tells what happened, and how many seconds after the last time."""
+    last = time.monotonic()
+
+    def happened(what):
+        nonlocal last
+        now = time.monotonic()
+        tell(f"fleet: {what}: {now - last:.1f} s")
+        last = now
+    return happened
+
+
+def test_one_command_makes_a_fleet(fleet, clock):
+    said = fleet.bootstrap("apply")
+    assert all(any(node in line and "active" in line for line in said.splitlines()) for node in NODES), said
+    clock("bootstrap apply")
+    commit = fleet.repository.git("rev-parse", "HEAD")
+    fleet.wait_for_commit(commit)
+    clock("three droplets booted, installed dynia, and say that they are healthy")
+    fleet.wait_for(fleet.is_one, "fleet whose nodes hear one another")
+    clock("all nodes know one another, one holds the address")
+    for node in NODES:
+        assert fleet.ask(node, "web") == "web 1\n" and fleet.ask(node, "hello") == "hello"
+        # From the package, by cloud-init, with what the metadata service said.
+        droplet = fleet.droplet(node)
+        assert droplet.path("/var/lib/dpkg/info/dynia.list").exists()
+        assert (droplet.address, "/metadata/v1.json") in fleet.droplets.metadata.asked
+        assert fleet.records()[f"{node}.example.com"] == droplet.address
+    assert "nothing to do" in fleet.bootstrap("plan")
+
+
+def test_a_merged_commit_reaches_all(fleet, clock):
+    commit = fleet.write(fleet.images[1], "again")
+    for node in NODES:
+        fleet.wait_for_commit(commit, [node])
+        clock(f"the commit is at {node}")
+    for node in NODES:
+        assert fleet.ask(node, "web") == "web 2\n" and fleet.ask(node, "hello") == "again"
+
+
+def test_a_machine_that_is_lost_is_replaced(fleet, clock):
+    """The one that holds the address: it stops at once, and is nowhere to be found. The repository stays as it is."""
+    commit = fleet.repository.git("rev-parse", "HEAD")
+    gone = fleet.wait_for(fleet.is_one, "holder")
+    others = [node for node in NODES if node != gone]
+    before, generation = fleet.droplet(gone), fleet.status(gone)["generation"]
+    clock("all are well")
+    before.power_cut()
+    fleet.ocean.power_off(f"shop-{gone}")
+    # DigitalOcean shows it as switched off: whether its disk is worth something, a person knows.
+    said = fleet.bootstrap("plan")
+    assert "nothing to do" in said and f"take another with --replace {gone}" in said
+    fleet.wait_for(lambda: any(fleet.status(node)["ingress"]["vrrp"]["state"] == "MASTER" for node in others), "new holder")
+    assert all(fleet.ask(node, "web") == "web 2\n" for node in others)
+    clock(f"{gone} was killed, another node holds the address")
+    fleet.ocean.lose(f"shop-{gone}")
+    assert not before.folder.exists()
+    fleet.bootstrap("apply")
+    clock("bootstrap apply")
+    now = fleet.droplet(gone)
+    assert (now.address, now.private_address) != (before.address, before.private_address)
+    fleet.wait_for(lambda: fleet.status(gone)["facts"]["address"] == now.private_address, "status of the new machine")
+    fleet.wait_for_commit(commit)
+    fleet.wait_for(fleet.is_one, "fleet whose nodes hear one another")
+    clock("the new machine is one of three")
+    assert fleet.repository.git("ls-remote", "origin", "refs/heads/main").split()[0] == commit
+    for node in NODES:
+        assert fleet.ask(node, "web") == "web 2\n" and fleet.ask(node, "hello") == "again"
+    assert fleet.records()[f"{gone}.example.com"] == now.address
+    # It knows from its status ref how far the one before had come.
+    assert fleet.status(gone)["generation"] >= generation
+    assert "nothing to do" in fleet.bootstrap("plan")
