@@ -1,9 +1,10 @@
 /*
- * What a child process gives up before it becomes its program: another user, no capabilities, no
+ * What a child process gives up before it does its work: another user, no capabilities, no
  * way to get any of it back, and limits on what it may use.
  *
  *	struct process_rights rights = {.uid = 65534, .gid = 65534, .memory_bytes = 256 << 20, …};
  *	struct process_spec spec = {.argv = argv.v, .rights = &rights, …};     base/process.h
+ *	if (rights_give_up(&rights) < 0) _exit(1);      the same after a fork(2) alone
  *
  * The user is changed where the caller is root; who is not root stays who he is. A limit of 0 is
  * not set.

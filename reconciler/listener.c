@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/close_range.h>
 #include <linux/landlock.h>
 #include <netinet/in.h>
@@ -12,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,6 +21,7 @@
 #include "base/exec.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/rights.h"
 #include "reconciler/listener_serve.h"
 
 /* nobody and nogroup, on Debian and Ubuntu. */
@@ -33,7 +32,7 @@
 #define BACKLOG 128
 /* Connections, the others' nodes, and a few. */
 #define FILES_MAX 1024
-#define MEMORY_MAX ((rlim_t)256 << 20)
+#define MEMORY_MAX ((size_t)256 << 20)
 #define TOKENS_MAX 5.0
 #define TOKENS_A_SECOND 0.5
 
@@ -67,17 +66,10 @@ static int bind_to(const char *listen_on, int *ret_port, struct err *err)
 
 /* --- in the children ----------------------------------------------------------------- */
 
-static bool set_limit(int what, rlim_t most)
+/* The agent's death is its own. A parent that died before the signal for it was asked for is seen by its number. */
+static void end_without(pid_t parent)
 {
-	const struct rlimit limit = {most, most};
-
-	return setrlimit(what, &limit) == 0;
-}
-
-/* The agent's death is its own. A parent that died before this took hold is seen by its number. */
-static void end_with(pid_t parent)
-{
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+	if (getppid() != parent)
 		_exit(1);
 }
 
@@ -103,13 +95,10 @@ static bool enter_jail(const char *jail)
 
 static bool give_up_rights(const char *jail)
 {
-	if (geteuid() == 0 &&
-	    (!enter_jail(jail) || setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-	     setresuid(NOBODY, NOBODY, NOBODY) < 0))
-		return false;
-	/* With the user go the capabilities, and the signal on the parent's death. */
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0 &&
-	       set_limit(RLIMIT_CORE, 0) && set_limit(RLIMIT_NOFILE, FILES_MAX);
+	const struct process_rights rights = {.uid = NOBODY, .gid = NOBODY, .files = FILES_MAX};
+
+	return (geteuid() != 0 || enter_jail(jail)) && rights_give_up(&rights) == 0 &&
+	       prctl(PR_SET_DUMPABLE, 0) == 0;
 }
 
 /* Nothing that the agent has open crosses over: not its lock, its root, or a journal. */
@@ -128,13 +117,17 @@ static bool keep_only(int *a, int *b)
 
 static _Noreturn void serve(struct listener_server *server, pid_t keeper)
 {
-	end_with(keeper);
-#ifndef __SANITIZE_ADDRESS__
-	if (!set_limit(RLIMIT_AS, MEMORY_MAX))
+	/* With the keeper there are two already: it can start none. */
+	const struct process_rights rights = {.uid = NOBODY,
+					      .gid = NOBODY,
+					      .memory_bytes = MEMORY_MAX,
+					      .file_bytes = MEMORY_MAX,
+					      .processes = 1,
+					      .files = FILES_MAX};
+
+	if (rights_give_up(&rights) < 0)
 		_exit(1);
-#endif
-	if (!set_limit(RLIMIT_NPROC, 0) || !set_limit(RLIMIT_FSIZE, MEMORY_MAX))
-		_exit(1);
+	end_without(keeper);
 	listener_serve(server);
 	_exit(1);
 }
@@ -158,7 +151,7 @@ static _Noreturn void keep(const struct listener *listener, int pass_fd, int por
 		log_error("the listener cannot give up its rights: %s", strerrorname_np(errno));
 		_exit(1);
 	}
-	end_with(agent);
+	end_without(agent);
 	for (;;) {
 		pid_t pid = fork();
 		int status = 0;

@@ -286,15 +286,27 @@ def test_the_listener_has_no_rights(listening):
     for pid in listener_of(node):
         status = status_of(pid)
         assert set(status["Uid"]) == set(status["Gid"]) == {"65534"} and status["Groups"] == []
-        assert all(int(status[f"Cap{kind}"][0], 16) == 0 for kind in ("Prm", "Eff", "Amb"))
+        assert all(int(status[f"Cap{kind}"][0], 16) == 0 for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
         assert status["NoNewPrivs"] == ["1"]
         assert os.readlink(f"/proc/{pid}/root") == str(node.root / "run/dynia/empty")
         assert os.listdir(f"/proc/{pid}/root") == []
         for link in os.listdir(f"/proc/{pid}/fd"):
             target = os.readlink(f"/proc/{pid}/fd/{link}")
             assert target.startswith(("socket:", "pipe:", "anon_inode:", "/dev/null")) or target == str(node.log), target
-    assert "Max processes             0                    0" in pathlib.Path(
-        f"/proc/{listener_of(node)[1]}/limits").read_text(encoding="utf-8")
+        assert limit(pid, "Max core file size") == ["0", "0"] and limit(pid, "Max open files") == ["1024", "1024"]
+        assert os.stat(f"/proc/{pid}/environ").st_uid == 0, "nobody else's process may look into it: it is not dumpable"
+    assert limit(listener_of(node)[1], "Max processes") == ["1", "1"], "and there are two of that user: it starts none"
+
+
+@pytest.mark.heavy  # the sanitizers take more address space than it may
+def test_the_listener_has_limits(listening):
+    server = listener_of(listening.nodes[0])[1]
+    assert limit(server, "Max file size") == limit(server, "Max address space") == [str(256 << 20)] * 2
+
+
+def limit(pid, name):
+    lines = pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="utf-8").splitlines()
+    return next(line[len(name):].split()[:2] for line in lines if line.startswith(name))
 
 
 def test_a_listener_that_dies_comes_back_and_ends_with_the_agent(listening):
