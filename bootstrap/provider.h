@@ -41,7 +41,7 @@ extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, w
 json_t *cloud_firewall_json(const struct boot *boot);
 const char *cloud_firewall_name(const struct boot *boot);
 bool cloud_firewall_wanted(const struct cluster *cluster);
-/* Which node shall hold the address where none does: the one with the highest priority. */
+/* digitalocean_address.c: which node shall hold the address where none does, the one with the highest priority. */
 struct boot_node *boot_first_holder(const struct boot *boot);
 
 #endif

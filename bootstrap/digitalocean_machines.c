@@ -1,0 +1,260 @@
+/* A cluster's droplets: which node has which, what a new one is made of, and the steps to those that are wanted. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "base/strvec.h"
+#include "bootstrap/digitalocean_parts.h"
+#include "bootstrap/provider.h"
+#include "bootstrap/user_data.h"
+
+int machines_take_size(void *arg, const json_t *item, struct err *err)
+{
+	struct boot *boot = arg;
+	struct boot_cloud *cloud = &boot->cloud;
+	const char *slug = json_text(item, "slug", boot->pool);
+
+	(void)err;
+	if (!slug)
+		return 0;
+	cloud->sizes = xreallocarray(cloud->sizes, cloud->n_sizes + 1, sizeof(*cloud->sizes));
+	cloud->sizes[cloud->n_sizes++] = (struct size) {
+		.slug = slug,
+		.monthly = json_number_value(json_object_get(item, "price_monthly")),
+		.regions = json_object_get(item, "regions"),
+	};
+	json_array_append(cloud->answers, (json_t *)item);
+	return 0;
+}
+
+int machines_match(struct boot *boot, struct err *err)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++) {
+		struct boot_node *node = &boot->nodes[i];
+
+		if (droplets_find(&boot->cloud.droplets, node->name, &node->droplet, err) < 0)
+			return -1;
+		if (node->droplet && !node->node->public_address)
+			node->public_address = node->droplet->public_address;
+		node->old_id = 0;
+		if (!boot->options.replace || strcmp(boot->options.replace, node->node->name) != 0)
+			continue;
+		node->old_id = node->droplet ? node->droplet->id : 0;
+		node->droplet = NULL;
+		node->public_address = node->node->public_address;
+	}
+	return 0;
+}
+
+/* --- what a droplet is made of --------------------------------------------------------------- */
+
+static bool has_region(const struct size *size, const char *region)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(size->regions, i, item)
+	{
+		const char *slug = json_string_value(item);
+
+		if (slug && strcmp(slug, region) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const struct size *find_size(const struct boot *boot, const char *slug)
+{
+	for (size_t i = 0; i < boot->cloud.n_sizes; i++)
+		if (strcmp(boot->cloud.sizes[i].slug, slug) == 0)
+			return &boot->cloud.sizes[i];
+	return NULL;
+}
+
+static int check_size(const struct boot *boot, const struct boot_node *node,
+		      const struct size **ret, struct err *err)
+{
+	CLEANUP(strvec_release) struct strvec slugs = STRVEC_INIT;
+	const char *near;
+
+	*ret = find_size(boot, node->size);
+	if (*ret && has_region(*ret, node->region))
+		return 0;
+	if (*ret)
+		return err_set(err, ERR_CONFIG,
+			       "node '%s': DigitalOcean has no size '%s' in region '%s': choose "
+			       "another size or region",
+			       node->node->name, node->size, node->region);
+	for (size_t i = 0; i < boot->cloud.n_sizes; i++)
+		strvec_push(&slugs, boot->cloud.sizes[i].slug);
+	near = slugs.n ? nearest_word(node->size, (const char *const *)slugs.v) : NULL;
+	return err_set(err, ERR_CONFIG, "node '%s': DigitalOcean has no size '%s'%s%s%s",
+		       node->node->name, node->size, near ? ": did you mean '" : "",
+		       near ? near : "", near ? "'?" : "");
+}
+
+static bool any_to_create(const struct boot *boot)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++)
+		if (!boot->nodes[i].droplet)
+			return true;
+	return false;
+}
+
+struct finding_keys {
+	struct boot *boot;
+	bool *found;
+	struct strbuf names;
+};
+
+static int take_key(void *arg, const json_t *item, struct err *err)
+{
+	struct finding_keys *f = arg;
+	const struct spec_strings *wanted = &boot_config(f->boot)->ssh_keys;
+	const char *name = json_text(item, "name", f->boot->pool);
+	const char *fingerprint = json_text(item, "fingerprint", f->boot->pool);
+	int64_t id = json_number(item, "id");
+
+	(void)err;
+	strbuf_addf(&f->names, "%s%s", f->names.len ? ", " : "", name ? name : "");
+	for (size_t i = 0; i < wanted->n; i++) {
+		bool is_it = (name && strcmp(wanted->v[i], name) == 0) ||
+			     (fingerprint && strcmp(wanted->v[i], fingerprint) == 0);
+
+		if (!is_it || f->found[i] || id <= 0)
+			continue;
+		f->found[i] = true;
+		json_array_append_new(f->boot->cloud.key_ids, json_integer(id));
+	}
+	return 0;
+}
+
+int machines_find_keys(struct boot *boot, struct err *err)
+{
+	const struct spec_strings *wanted = &boot_config(boot)->ssh_keys;
+	AUTO_FREE bool *found = xcalloc(wanted->n + 1, sizeof(*found));
+	struct finding_keys f = {.boot = boot, .found = found, .names = STRBUF_INIT};
+	int failed = 0;
+
+	if (!any_to_create(boot))
+		return 0;
+	boot->cloud.key_ids = json_array();
+	if (!wanted->n) {
+		boot_note(boot, "provider.digitalocean.ssh_keys names no key: nobody will be able "
+				"to log in to a new droplet but by the console");
+		return 0;
+	}
+	failed = digitalocean_each(&boot->cloud.api, "/v2/account/keys", "ssh_keys", take_key, &f,
+				   err);
+	for (size_t i = 0; i < wanted->n && !failed; i++)
+		if (!found[i])
+			failed = err_set(err, ERR_CONFIG,
+					 "provider.digitalocean.ssh_keys: the account has no key "
+					 "'%s'; it has: %.300s",
+					 wanted->v[i], f.names.len ? f.names.buf : "none");
+	strbuf_release(&f.names);
+	return failed;
+}
+
+/* --- the plan -------------------------------------------------------------------------- */
+
+int machines_plan(struct boot *boot, struct err *err)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++) {
+		struct boot_node *node = &boot->nodes[i];
+		const struct size *size;
+		struct boot_step *step;
+		const char *ignored;
+
+		if (node->droplet) {
+			if (strcmp(node->droplet->status, "new") == 0) {
+				step = boot_add(boot, BOOT_MACHINES, BOOT_WAIT, "droplet",
+						node->name, &work_droplet);
+				step->node = node;
+			} else if (strcmp(node->droplet->status, "active") != 0) {
+				boot_note(boot,
+					  "droplet '%s' is %s: power it on, or take another with "
+					  "--replace %s",
+					  node->name, node->droplet->status, node->node->name);
+			}
+			if (strcmp(node->droplet->size, node->size) != 0 ||
+			    strcmp(node->droplet->region, node->region) != 0)
+				boot_note(boot,
+					  "droplet '%s' is %s in %s, and cluster.yaml says %s in "
+					  "%s: --replace %s makes it so",
+					  node->name, node->droplet->size, node->droplet->region,
+					  node->size, node->region, node->node->name);
+			continue;
+		}
+		if (check_size(boot, node, &size, err) < 0 ||
+		    user_data_text(boot->cluster, node->node, boot->pool, &ignored, err) < 0)
+			return -1;
+		step = boot_add(boot, BOOT_MACHINES, BOOT_CREATE, "droplet", node->name,
+				&work_droplet);
+		step->node = node;
+		step->detail = pool_printf(boot->pool, "%s in %s, %s", node->size, node->region,
+					   boot_config(boot)->image);
+		step->because = node->old_id ? "--replace" : "";
+		step->monthly = size->monthly;
+	}
+	return 0;
+}
+
+void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct droplet *droplet,
+			 const char *because)
+{
+	struct boot_step *step =
+		boot_add(boot, phase, BOOT_DELETE, "droplet", droplet->name, &work_delete_droplet);
+
+	step->id = droplet->id;
+	step->detail = pool_printf(boot->pool, "%s in %s%s%s", droplet->size, droplet->region,
+				   droplet->public_address ? ", " : "",
+				   droplet->public_address ? droplet->public_address : "");
+	step->because = because;
+	step->monthly = -droplet->monthly;
+	step->interrupts = true;
+}
+
+void machines_add_drain(struct boot *boot, enum boot_phase phase)
+{
+	struct boot_step *step;
+
+	if (boot->options.drain_ms <= 0)
+		return;
+	step = boot_add(boot, phase, BOOT_WAIT, "drain",
+			pool_printf(boot->pool, "%lld s", (long long)boot->options.drain_ms / 1000),
+			&work_drain);
+	step->because = "nothing new comes to what goes; what is under way ends";
+}
+
+void machines_plan_removals(struct boot *boot)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++) {
+		const struct droplet *droplet = &boot->cloud.droplets.v[i];
+
+		if (!boot_is_extra(boot, droplet))
+			continue;
+		if (!any)
+			machines_add_drain(boot, BOOT_DRAIN);
+		any = true;
+		machines_add_delete(boot, BOOT_REMOVE, droplet, "cluster.yaml names no such node");
+	}
+}
+
+void machines_plan_replacement(struct boot *boot)
+{
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++) {
+		const struct droplet *droplet = &boot->cloud.droplets.v[i];
+
+		for (size_t k = 0; k < boot->n_nodes; k++) {
+			if (boot->nodes[k].old_id != droplet->id)
+				continue;
+			machines_add_drain(boot, BOOT_LEAVE);
+			machines_add_delete(boot, BOOT_LEAVE, droplet, "--replace");
+		}
+	}
+}

@@ -1,0 +1,36 @@
+/*
+ * What the files behind provider_digitalocean.c share: each looks at its part of the cluster's things at DigitalOcean, and
+ * adds the steps for it. Only they include this.
+ */
+#ifndef BOOTSTRAP_DIGITALOCEAN_PARTS_H
+#define BOOTSTRAP_DIGITALOCEAN_PARTS_H
+
+#include "bootstrap/bootstrap.h"
+
+/* cluster.yaml's provider.digitalocean. */
+const struct digitalocean *boot_config(const struct boot *boot);
+
+/* digitalocean_network.c; those that take are for digitalocean_each(), with a struct boot. */
+int network_look_at_tag(struct boot *boot, struct err *err);
+int network_take_vpc(void *arg, const json_t *item, struct err *err);
+int network_take_firewall(void *arg, const json_t *item, struct err *err);
+int network_plan(struct boot *boot, struct err *err);
+
+/* digitalocean_machines.c */
+int machines_take_size(void *arg, const json_t *item, struct err *err);
+/* Which of the droplets is which node's. */
+int machines_match(struct boot *boot, struct err *err);
+/* The ssh keys of new droplets; asks nothing where none is to be created. */
+int machines_find_keys(struct boot *boot, struct err *err);
+int machines_plan(struct boot *boot, struct err *err);
+void machines_plan_replacement(struct boot *boot);
+void machines_plan_removals(struct boot *boot);
+void machines_add_drain(struct boot *boot, enum boot_phase phase);
+void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct droplet *droplet,
+			 const char *because);
+
+/* digitalocean_address.c: the reserved IP that is the cluster's, to boot->vip. */
+int address_find(struct boot *boot, struct err *err);
+int address_plan(struct boot *boot, struct err *err);
+
+#endif
