@@ -14,6 +14,8 @@
 #define AUTHOR_MAX 100
 /* libgit2 may keep 256 MiB of parsed objects by default. */
 #define CACHE_BYTES (4 << 20)
+/* Or it keeps no folder of more than a hundred entries, and reads that of the services anew for each service. */
+#define CACHED_TREE_BYTES ((size_t)1 << 20)
 #define MAP_BYTES ((size_t)16 << 20)
 #define MAPS_BYTES ((size_t)128 << 20)
 /* 9999-12-31T23:59:59Z: a later time, which only a stranger would write, fits no date of four
@@ -45,6 +47,9 @@ static int set_options(void)
 	/* Or it maps packs a gigabyte at a time. */
 	if (git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, MAP_BYTES) < 0 ||
 	    git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, MAPS_BYTES) < 0)
+		return -1;
+	if (git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, CACHED_TREE_BYTES) <
+	    0)
 		return -1;
 	return git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)CACHE_BYTES);
 }
