@@ -165,6 +165,7 @@ class DigitalOcean(Double):
                       "created_at": stamp(), "type": "base", "min_disk_size": 7, "size_gigabytes": 0.6, "tags": [], "status": "available"},
             "networks": {"v4": [], "v6": []}, "region": self.region(body["region"]), "tags": list(body.get("tags", [])), "vpc_uuid": vpc["id"],
             "_ready": time.monotonic() + self.boot_seconds, "_user_data": body.get("user_data", ""), "_ssh_keys": body.get("ssh_keys", [])}
+        droplet["_public_keys"] = [k["public_key"] for k in self.keys.values() if {k["id"], k["fingerprint"]} & set(droplet["_ssh_keys"])]
         droplet["_v4"] = [
             {"ip_address": str(next(vpc["_ips"])), "netmask": "255.255.240.0", "gateway": "", "type": "private"},
             {"ip_address": str(next(self.ips)), "netmask": "255.255.0.0", "gateway": GATEWAY, "type": "public"}]
@@ -206,8 +207,8 @@ class DigitalOcean(Double):
     def list_keys(self, call):
         return self.page(call, "ssh_keys", list(self.keys.values()))
 
-    def add_key(self, name, fingerprint="3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:f0:19:45:fa"):
-        key = {"id": self.new_id(), "fingerprint": fingerprint, "public_key": "ssh-ed25519 AAAA", "name": name}
+    def add_key(self, name, fingerprint="3b:16:bf:e4:8b:00:8b:b8:59:8c:a9:d3:f0:19:45:fa", public_key="ssh-ed25519 AAAA"):
+        key = {"id": self.new_id(), "fingerprint": fingerprint, "public_key": public_key, "name": name}
         self.keys[key["id"]] = key
         return key
 

@@ -37,7 +37,7 @@ def document(droplet):
     """/metadata/v1.json."""
     return {
         "droplet_id": droplet["id"], "hostname": droplet["name"], "region": droplet["region"]["slug"], "user_data": droplet["_user_data"],
-        "vendor_data": "#cloud-config\n{}\n", "public_keys": [], "tags": droplet["tags"], "features": {"dhcp_enabled": False},
+        "vendor_data": "#cloud-config\n{}\n", "public_keys": droplet["_public_keys"], "tags": droplet["tags"], "features": {"dhcp_enabled": False},
         "dns": {"nameservers": NAMESERVERS}, "reserved_ip": {"ipv4": {"active": False}},
         "interfaces": {
             "public": [{"mac": mac(droplet, "public"), "type": "public",

@@ -28,11 +28,13 @@ def get_datasource_list(depends):
     return list_from_depends(depends, [(DataSourceDroplet, (DEP_FILESYSTEM,))])
 """
 
-# The network is there already, and its interfaces are no hardware; a minimal root has no locales.
+# The network is there already, and its interfaces are no hardware; a minimal root has no locales. As DigitalOcean's images have it,
+# the account's keys are root's.
 CONFIG = """datasource_list: [Droplet]
 datasource: {DigitalOcean: {use_ip4LL: false}}
 network: {config: disabled}
 locale: false
+disable_root: false
 """
 
 

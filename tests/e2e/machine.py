@@ -28,7 +28,7 @@ import docker_host
 from harness import DYNIA, Failed, run, start_time, wait_for
 
 PACKAGES = sorted("""
-    systemd systemd-sysv dbus iproute2 procps kmod curl ca-certificates openssl openssh-client git
+    systemd systemd-sysv dbus iproute2 procps kmod curl ca-certificates openssl openssh-client openssh-server git
     haproxy caddy keepalived ufw iptables logrotate rsyslog cron
     docker.io docker-compose cloud-init busybox-static
     libgit2-1.5 libcurl4 libjansson4 libyaml-0-2 libmicrohttpd12 libssl3
@@ -68,7 +68,7 @@ MASKED = ("systemd-networkd.service systemd-networkd-wait-online.service systemd
           "getty@tty1.service console-getty.service man-db.timer dpkg-db-backup.timer").split()
 
 # The packages' own services do not start by themselves: a test says what runs.
-STOPPED = "haproxy.service caddy.service keepalived.service docker.service docker.socket containerd.service".split()
+STOPPED = "haproxy.service caddy.service keepalived.service docker.service docker.socket containerd.service ssh.service".split()
 CLOUD_INIT = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service".split()
 
 

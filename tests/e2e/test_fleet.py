@@ -45,7 +45,7 @@ nodes:
   misty-owl: {{}}
   calm-heron: {{priority: 90}}
 vip: {{address: {address}, move: digitalocean, interface: eth1}}
-firewall: {{ssh_from: [198.51.100.0/24], internal: [10.108.0.0/20]}}
+firewall: {{ssh_from: [{operator}/32], internal: [10.108.0.0/20]}}
 provider:
   digitalocean:
     region: sgp1
@@ -95,7 +95,9 @@ class Fleet:
         self.repository = Repository(self.folder)
         self.droplets = self._until_closed(Droplets(self._image).__enter__())
         self.ocean = self._until_closed(DigitalOcean(boot_seconds=2, on_create=self.droplets.create, on_destroy=self.droplets.destroy))
-        self.ocean.add_key("ops-laptop")
+        self.identity = self.folder / "ops-laptop"
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", self.identity)
+        self.ocean.add_key("ops-laptop", public_key=pathlib.Path(f"{self.identity}.pub").read_text(encoding="utf-8").strip())
         self.reserved = self.ocean.add_reserved("sgp1")["ip"]
         self.flare = self._until_closed(Cloudflare("example.com"))
         self.authority = git_servers.Authority(self.folder / "ca")
@@ -130,10 +132,12 @@ class Fleet:
         tar, _ = docker_host.web(f"web {number}")
         return self.registry.push("web", str(number), tar, ["/start"])
 
+    def package_digest(self):
+        return hashlib.sha256((self.folder / "dynia.deb").read_bytes()).hexdigest()
+
     def write(self, image, body):
-        digest = hashlib.sha256((self.folder / "dynia.deb").read_bytes()).hexdigest()
         self.repository.write("clusters/shop/cluster.yaml", CLUSTER.format(
-            address=self.reserved, package=f"{self.server.base}/dynia.deb", sha256=digest, repository=self.server.url,
+            address=self.reserved, operator=GATEWAY, package=f"{self.server.base}/dynia.deb", sha256=self.package_digest(), repository=self.server.url,
             ca=textwrap.indent(self.authority.pem.read_text(encoding="utf-8").strip(), " " * 10)))
         self.repository.write("clusters/shop/services/web.yaml", WEB.format(image=image))
         self.repository.write("clusters/shop/services/hello.yaml", PAGE.format(body=body))
@@ -281,3 +285,21 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     # It knows from its status ref how far the one before had come.
     assert fleet.status(gone)["generation"] >= generation
     assert "nothing to do" in fleet.bootstrap("plan")
+
+
+def test_another_package_is_not_installed_and_a_node_that_is_named_no_more_goes(fleet, clock):
+    """Nothing of it is committed: the three go on as they are."""
+    cluster, digest = "clusters/shop/cluster.yaml", fleet.package_digest()
+    fleet.repository.replace(cluster, "  misty-owl: {}\n", "  misty-owl: {}\n  late-newt: {}\n")
+    fleet.repository.replace(cluster, digest, digest[::-1])
+    fleet.bootstrap("apply")
+    droplet = fleet.droplet("late-newt")
+    fleet.wait_for(lambda: list(droplet.path("/var/lib/cloud/instances").glob("*/boot-finished")), "end of the first boot")
+    assert "sha256sum: WARNING" in droplet.read("/var/log/cloud-init-output.log")
+    assert droplet.path("/etc/dynia/agent.yaml").exists() and not droplet.path("/usr/bin/dynia").exists()
+    clock("a droplet whose package is another one")
+    fleet.repository.git("checkout", "--", ".")
+    fleet.bootstrap("apply", "--yes")
+    assert not droplet.folder.exists() and "late-newt.example.com" not in fleet.records()
+    assert fleet.is_one() and not fleet.repository.has_status("late-newt", "shop")
+    clock("it is gone again")
