@@ -123,9 +123,7 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"once", NULL, "to the branch's tip, and until it is healthy or taken back",
 		 .flag = &o.once},
-		{"dry-run", NULL,
-		 "show what a pass would do; exit 4 where that is something, 1 where no repository "
-		 "was reached",
+		{"dry-run", NULL, "show what a pass would do; exit 4 where that is something",
 		 .flag = &o.agent.dry_run},
 		{"accept-history", "REV",
 		 "history begins at REV, although what was applied is not behind it",
@@ -157,6 +155,8 @@ const struct command cmd_reconcile = {
 		"to the node's own ref. Without --once it goes on until TERM or INT; HUP makes a "
 		"pass at\n"
 		"once. HAProxy and Caddy go on running when the agent ends.\n"
+		"A dry run that reaches no repository plans against the mirror, says so, and "
+		"exits 1.\n"
 		"History only moves forward: a branch that does not contain what was applied here "
 		"is "
 		"refused,\n"
