@@ -83,6 +83,7 @@ static bool is_due(const struct pass *p, const char *vrrp)
 
 	return strcmp(memory->vrrp, vrrp) != 0 ||
 	       strcmp(memory->revision, p->agent->state.revision) != 0 ||
+	       strcmp(memory->secrets, p->facts.secrets.digest) != 0 ||
 	       clock_ms() >= memory->due_ms;
 }
 
@@ -134,6 +135,7 @@ void step_hold(struct pass *p)
 		return;
 	memcpy(memory->vrrp, vrrp, sizeof(vrrp));
 	memcpy(memory->revision, agent->state.revision, GIT_OID_HEX);
+	memcpy(memory->secrets, p->facts.secrets.digest, sizeof(memory->secrets));
 	if (candidate_load(&applied, agent, agent->state.revision, &err) < 0 ||
 	    keep(p, &applied, is_master, &err) < 0)
 		memory->failed++;

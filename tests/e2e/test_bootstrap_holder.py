@@ -129,6 +129,15 @@ def test_an_api_that_is_down_stops_nothing(flare, agent):
     assert agent.fetch("hello.demo.test").status == 200
 
 
+def test_a_token_that_comes_later_is_used_at_once(flare, agent):
+    """Not only when the one before, which was wrong, would be tried again: in minutes."""
+    agent.write("etc/dynia/secrets.yaml", "cloudflare-token: wrong\n", 0o600)
+    agent.start()
+    wait_for(lambda: "keep the address and the records" in agent.log.read_text(encoding="utf-8"), 60, "the refusal")
+    agent.write("etc/dynia/secrets.yaml", f"cloudflare-token: {flare.token}\n", 0o600)
+    wait_for(lambda: "hello.demo.test" in hosts(flare), 60, "records")
+
+
 def test_vrrp_wakes_the_agent(site, agent):
     """An agent that looks once a day makes a pass at once."""
     agent.write("etc/dynia/agent.yaml", (agent.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace("interval: 1s", "interval: 24h"))
