@@ -3,11 +3,12 @@
 What is real: the droplets are machines with systemd (droplets.py), which the double of DigitalOcean makes of nothing but what it was
 sent. cloud-init asks the metadata service and does what the user-data says; the installer downloads the package that `make deb` built,
 and apt installs it; the agents reach the repository by https (git http-backend behind nginx), and Docker pulls from a registry with TLS.
-Nobody logs in: what the test wants to know, it reads from the repository's status refs, or asks as a visitor.
+Nobody logs in: what the test wants to know, it reads from the repository's status refs, or asks as a visitor. Only the clouds' tokens,
+for the node that holds the address, come by the operator's ssh, after that.
 
 What the image has already: haproxy, caddy, keepalived, docker.io, docker-compose and the libraries that the package needs. The machines
 reach no mirror of Debian, so the installer's apt-get finds these installed; only the package of dynia is installed at the first boot.
-The image believes the authority that signed the certificates of the download and of the registry, as a company's would.
+The image believes the authority that signed the certificates of the download, the registry and the APIs, as a company's would.
 
 What cannot be here: cloud-init asks no container whether DigitalOcean made it (droplets.py answers in its place), and does not set the
 network up, for there is no udev. The reserved IP is DigitalOcean's to route: who has it is asked of the API, and visitors come to the
@@ -72,8 +73,19 @@ port: 80
 health: {{path: /health, interval: 5s}}
 """
 
+# Beside the repository: the package, and the clouds' APIs, which take tokens by https only.
+SERVED = """
+    location = /dynia.deb {{ root {folder}; }}
+    location /v2/ {{ proxy_pass {ocean}; }}
+    location /client/v4/ {{ proxy_pass {flare}; }}
+"""
+
+CLOUDS = """[Service]
+Environment=DIGITALOCEAN_API_URL={base} CLOUDFLARE_API_URL={base}/client/v4
+"""
+
 PAGE = """version: 1
-hosts: [hello.example.com]
+hosts: [{host}.example.com]
 respond: {{status: 200, body: {body}}}
 """
 
@@ -103,7 +115,8 @@ class Fleet:
         self.authority = git_servers.Authority(self.folder / "ca")
         cert = self.authority.sign("server", GATEWAY)
         shutil.copy(package, self.folder / "dynia.deb")
-        self.server = git_servers.Https(self.repository, GATEWAY, cert, extra=f"location = /dynia.deb {{ root {self.folder}; }}")
+        self.server = git_servers.Https(self.repository, GATEWAY, cert, extra=SERVED.format(
+            folder=self.folder, ocean=self.ocean.base, flare=self.flare.base))
         self.closing.append(self.server.stop)
         self.registry = Registry(self.folder, GATEWAY, self.authority, cert)
         self.closing.append(self.registry.stop)
@@ -124,7 +137,8 @@ class Fleet:
         assert not failed, failed
 
     def _image(self, droplet):
-        """What the machine's image has: it believes the authority."""
+        """What the machine's image has: it believes the authority, and knows the doubles for the clouds."""
+        droplet.write("/etc/systemd/system/dynia.service.d/clouds.conf", CLOUDS.format(base=self.server.base))
         shutil.copy(self.authority.pem, droplet.path("/usr/local/share/ca-certificates/company.crt"))
         droplet.enter("update-ca-certificates")
 
@@ -140,8 +154,11 @@ class Fleet:
             address=self.reserved, operator=GATEWAY, package=f"{self.server.base}/dynia.deb", sha256=self.package_digest(), repository=self.server.url,
             ca=textwrap.indent(self.authority.pem.read_text(encoding="utf-8").strip(), " " * 10)))
         self.repository.write("clusters/shop/services/web.yaml", WEB.format(image=image))
-        self.repository.write("clusters/shop/services/hello.yaml", PAGE.format(body=body))
+        self.page("hello", body)
         return self.repository.commit(f"{image}, {body}")
+
+    def page(self, name, body):
+        self.repository.write(f"clusters/shop/services/{name}.yaml", PAGE.format(host=name, body=body))
 
     def bootstrap(self, verb, *more):
         done = subprocess.run([str(DYNIA), "bootstrap", verb, "--drain", "0", "--cluster", "shop", *more, str(self.repository.tree)],
@@ -190,6 +207,17 @@ class Fleet:
     def ask(self, node, host):
         """As a visitor, at this node."""
         return fetch(self.droplet(node).address, f"{host}.example.com", port=443).body
+
+    def give_tokens(self, node):
+        """The operator's step of docs/operations.md."""
+        tokens = f"digitalocean-token: {self.ocean.token}\ncloudflare-token: {self.flare.token}\n"
+        options = {"BatchMode": "yes", "StrictHostKeyChecking": "accept-new", "UserKnownHostsFile": self.folder / f"hosts-{node}"}
+        run("ssh", "-F", "none", "-i", self.identity, *(f"-o{key}={value}" for key, value in options.items()),
+            f"root@{self.droplet(node).address}", "umask 077; cat >/etc/dynia/secrets.yaml", input=tokens)
+
+    def has_reserved_ip(self):
+        """The node to whose droplet DigitalOcean sends what comes to the reserved IP."""
+        return dict(self.ocean.picture()["reserved"])[self.reserved].removeprefix("shop-")
 
     def records(self):
         return {name: content for name, _, content, _, _ in self.flare.picture()}
@@ -244,13 +272,24 @@ def test_one_command_makes_a_fleet(fleet, clock):
     assert "nothing to do" in fleet.bootstrap("plan")
 
 
+def test_who_holds_the_address_has_the_reserved_ip(fleet, clock):
+    for node in NODES:
+        fleet.give_tokens(node)
+    # The node that VRRP made the holder need not be the one that bootstrap gave it.
+    fleet.wait_for(lambda: fleet.is_one() == fleet.has_reserved_ip(), "reserved IP at the holder")
+    clock("the reserved IP is the holder's")
+
+
 def test_a_merged_commit_reaches_all(fleet, clock):
+    fleet.page("new", "new")
     commit = fleet.write(fleet.images[1], "again")
     for node in NODES:
         fleet.wait_for_commit(commit, [node])
         clock(f"the commit is at {node}")
     for node in NODES:
-        assert fleet.ask(node, "web") == "web 2\n" and fleet.ask(node, "hello") == "again"
+        assert [fleet.ask(node, name) for name in ("web", "hello", "new")] == ["web 2\n", "again", "new"]
+    fleet.wait_for(lambda: fleet.records()["new.example.com"] == fleet.reserved, "record of the new host")
+    clock("the holder has made the new host's record")
 
 
 def test_a_machine_that_is_lost_is_replaced(fleet, clock):
@@ -268,6 +307,8 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     fleet.wait_for(lambda: any(fleet.status(node)["ingress"]["vrrp"]["state"] == "MASTER" for node in others), "new holder")
     assert all(fleet.ask(node, "web") == "web 2\n" for node in others)
     clock(f"{gone} was killed, another node holds the address")
+    fleet.wait_for(lambda: fleet.has_reserved_ip() in others, "reserved IP at the new holder")
+    clock("it has taken the reserved IP")
     fleet.ocean.lose(f"shop-{gone}")
     assert not before.folder.exists()
     fleet.bootstrap("apply")
