@@ -24,7 +24,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 import urllib.parse
 
 import cgroups

@@ -269,6 +269,7 @@ def test_one_command_makes_a_fleet(fleet, clock):
         assert droplet.path("/var/lib/dpkg/info/dynia.list").exists()
         assert (droplet.address, "/metadata/v1.json") in fleet.droplets.metadata.asked
         assert fleet.records()[f"{node}.example.com"] == droplet.address
+        assert not any(token in droplet.droplet["_user_data"] for token in (fleet.ocean.token, fleet.flare.token))
     assert "nothing to do" in fleet.bootstrap("plan")
 
 
