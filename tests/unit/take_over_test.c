@@ -360,7 +360,6 @@ static void test_a_pack_of_nonsense(void **state)
 		AUTO_FREE char *name = xasprintf("%040zu", i);
 		AUTO_FREE char *pack = xasprintf("pack-%s.pack", name);
 		AUTO_FREE char *idx = xasprintf("pack-%s.idx", name);
-		AUTO_FREE char *path = xasprintf("repo.git/objects/pack/%s", idx);
 		struct err err = {0};
 
 		assert_ok(worker_folder_add(&env->folder, pack, texts[i], strlen(texts[i]), &err),
