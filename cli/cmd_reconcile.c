@@ -62,6 +62,7 @@ static int once(struct agent *agent)
 	int rc;
 
 	agent->push.apart = true;
+	agent->look.wait = true;
 	do {
 		if (outcome.on_trial)
 			clock_sleep_ms(TRIAL_WAIT_MS);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "gitsync/worker_internal.h"
@@ -16,6 +17,11 @@ static void wipe_release(struct strbuf *sb)
 	if (sb->len)
 		explicit_bzero(sb->buf, sb->len);
 	strbuf_release(sb);
+}
+
+static const char *place(const struct remote *remote)
+{
+	return remote->credentials_at ? remote->credentials_at : "credentials";
 }
 
 static int read_text(const struct remote *remote, const char *what, const char *path,
@@ -37,6 +43,7 @@ static int open_file(const struct remote *remote, const char *path, struct err *
 	return fd < 0 ? err_errno(err, "open '%s'", path) : fd;
 }
 
+/* `what` is a key of the credentials. */
 static int read_secret(const struct remote *remote, const char *what, const char *path,
 		       struct strbuf *ret, struct err *err)
 {
@@ -44,15 +51,15 @@ static int read_secret(const struct remote *remote, const char *what, const char
 	struct stat st;
 
 	if (fd < 0)
-		return err_wrap(err, "%s", what);
+		return err_wrap(err, "%s.%s", place(remote), what);
 	if (fstat(fd, &st) < 0)
-		return err_errno(err, "%s: read '%s'", what, path);
+		return err_errno(err, "%s.%s: read '%s'", place(remote), what, path);
 	if (st.st_mode & 077)
 		return err_set(err, ERR_CONFIG,
-			       "%s: '%s' can be read by others (mode %03o): chmod 600 it", what,
-			       path, (unsigned)st.st_mode & 0777);
+			       "%s.%s: '%s' can be read by others (mode %03o): chmod 600 it",
+			       place(remote), what, path, (unsigned)st.st_mode & 0777);
 	if (file_read_fd(fd, path, SECRET_MAX, ret, err) < 0)
-		return err_wrap(err, "%s", what);
+		return err_wrap(err, "%s.%s", place(remote), what);
 	return 0;
 }
 
@@ -64,8 +71,7 @@ static int add_password(const struct remote *remote, json_t *request, struct err
 
 	if (!who || !who->password_file)
 		return 0;
-	if (read_secret(remote, "credentials.password_file", who->password_file, &password, err) <
-	    0)
+	if (read_secret(remote, "password_file", who->password_file, &password, err) < 0)
 		return -1;
 	strbuf_trim(&password);
 	text = json_stringn(password.buf, password.len);
@@ -73,7 +79,7 @@ static int add_password(const struct remote *remote, json_t *request, struct err
 	    strlen(password.buf) != password.len) {
 		json_decref(text);
 		return err_set(err, ERR_CONFIG,
-			       "credentials.password_file: '%s' must hold one line of text",
+			       "%s.password_file: '%s' must hold one line of text", place(remote),
 			       who->password_file);
 	}
 	json_object_set_new(request, "username", json_string(who->username));
@@ -106,13 +112,14 @@ static int add_ssh(const struct remote *remote, json_t *request, struct worker_f
 	const struct credentials *who = remote->credentials;
 	CLEANUP(wipe_release) struct strbuf key = STRBUF_INIT;
 	CLEANUP(strbuf_release) struct strbuf known = STRBUF_INIT;
+	AUTO_FREE char *known_hosts = xasprintf("%s.known_hosts", place(remote));
 
 	if (!who || !who->ssh_key || !who->known_hosts)
 		return err_set(err, ERR_CONFIG,
-			       "a repository over ssh needs credentials.ssh_key and "
-			       "credentials.known_hosts");
-	if (read_secret(remote, "credentials.ssh_key", who->ssh_key, &key, err) < 0 ||
-	    read_text(remote, "credentials.known_hosts", who->known_hosts, &known, err) < 0 ||
+			       "a repository over ssh needs %s.ssh_key and %s.known_hosts",
+			       place(remote), place(remote));
+	if (read_secret(remote, "ssh_key", who->ssh_key, &key, err) < 0 ||
+	    read_text(remote, known_hosts, who->known_hosts, &known, err) < 0 ||
 	    worker_folder_add(folder, WORKER_SSH_KEY, key.buf, key.len, err) < 0 ||
 	    worker_folder_add(folder, WORKER_KNOWN_HOSTS, known.buf, known.len, err) < 0)
 		return -1;

@@ -134,7 +134,8 @@ int local_fetch(const struct job *job, struct ls_refs *ret, struct err *err)
 		if (git_oid_fromstr(&id, ret->v[i].oid) < 0)
 			return git_fail(err, "read its refs");
 		/* A status ref may point at anything; the branch must be a commit. */
-		if (git_revwalk_push(walk, &id) < 0 && strcmp(ret->v[i].name, job->branch_ref) == 0)
+		if (git_revwalk_push(walk, &id) < 0 && job->branch_ref &&
+		    strcmp(ret->v[i].name, job->branch_ref) == 0)
 			return git_fail(err, "read '%s'", job->branch_ref);
 	}
 	if (hide_haves(job, odb, walk, err) < 0)

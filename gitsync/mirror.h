@@ -70,7 +70,15 @@ int snapshot_open(struct mirror *m, const char *oid, struct source **ret, struct
 
 /* --- remotes ------------------------------------------------------------------------- */
 
+/* What a remote is asked for. */
+enum remote_part {
+	REMOTE_ALL,
+	REMOTE_BRANCH, /* the status refs are in another repository */
+	REMOTE_STATUS, /* and this is that one: it may have no branch */
+};
+
 struct remote {
+	enum remote_part part;
 	const char *url; /* https, ssh, git, file or a path; see remote_supported() */
 	const char *branch;
 	const char *cluster; /* whose status refs come along */
@@ -79,6 +87,7 @@ struct remote {
 	int deadline_ms;
 	/* Who we are to it. The files are read by the agent for each operation, below root_fd. */
 	const struct credentials *credentials; /* NULL: nobody */
+	const char *credentials_at; /* where a message says that they are; NULL: "credentials" */
 	const char *ca_file;                   /* https: NULL: the machine's authorities */
 	const char *proxy;                     /* https: http://HOST:PORT; NULL: none */
 	int root_fd;                           /* 0: the machine's own root */
@@ -101,16 +110,28 @@ struct remote_refs {
  * that names those. */
 int remote_supported(const char *url, struct err *err);
 /* Lists the branch, the own status ref and, where `peers` says so, the cluster's other ones on the
- * server; nothing else is kept. A branch that is not there is no error here. ERR_NETWORK, ERR_GIT. */
+ * server, as far as `part` goes; nothing else is kept. A branch that is not there is no error here. ERR_NETWORK, ERR_GIT. */
 int remote_poll(struct mirror *m, const struct remote *remote, struct remote_refs *ret,
 		struct err *err);
 /* The id of a ref in such a list, or NULL. */
 const char *remote_refs_find(const struct remote_refs *refs, const char *name);
-/* Brings the branch and the cluster's status refs (but not `own_ref`, which only this node writes,
+/* Brings the branch and, unless `part` is REMOTE_BRANCH, the cluster's status refs (but not `own_ref`, which only this node writes,
  * and which is fetched only where the mirror has none: a node that lost its disk). Status refs that
  * the server no longer has are removed. ERR_NETWORK, ERR_GIT (also: no such branch), ERR_LIMIT. */
 int remote_fetch(struct mirror *m, const struct remote *remote, const char *own_ref,
 		 struct err *err);
+/* What a status repository has. */
+struct status_found {
+	char own[GIT_OID_HEX]; /* this node's ref; "": it has none */
+	bool moved;            /* another node's ref is another one than before */
+};
+/* Of a repository that has the status refs alone (REMOTE_STATUS): brings remote->own_ref's commits, and with `peers` the
+ * cluster's other status refs. The own ref in the mirror stays as it is. It may go on in a process of its own while this one
+ * fetches and commits: it never makes a damaged mirror anew. */
+int remote_fetch_status(struct mirror *m, const struct remote *remote, struct status_found *ret,
+			struct err *err);
+/* Does one address lead to the same scheme, host and port as the other? What cannot be taken apart does not. */
+bool remote_is_same_host(const char *url, const char *other);
 /* Pushes one ref by force: nobody else writes it. */
 int remote_push(struct mirror *m, const struct remote *remote, const char *ref, struct err *err);
 

@@ -48,11 +48,11 @@ static int job_init(struct job *job, const json_t *request, struct pool *pool, s
 
 	job->pool = pool;
 	if (request_text_of(request, "url", &url, err) < 0 ||
-	    request_text_of(request, "branch", &job->branch, err) < 0 ||
 	    request_text_of(request, "cluster", &job->cluster, err) < 0 ||
 	    url_parse(url, pool, &job->endpoint.url, err) < 0)
 		return -1;
-	job->branch_ref = pool_printf(pool, HEADS_PREFIX "%s", job->branch);
+	job->branch = optional(request, "branch");
+	job->branch_ref = job->branch ? pool_printf(pool, HEADS_PREFIX "%s", job->branch) : NULL;
 	job->own_ref = optional(request, "own_ref");
 	job->peers = json_is_true(json_object_get(request, "peers"));
 	job->haves = json_object_get(request, "haves");
@@ -68,7 +68,8 @@ enum ref_interest job_wants(const void *arg, const char *name)
 {
 	const struct job *job = arg;
 
-	if (strcmp(name, job->branch_ref) == 0 || (job->own_ref && strcmp(name, job->own_ref) == 0))
+	if ((job->branch_ref && strcmp(name, job->branch_ref) == 0) ||
+	    (job->own_ref && strcmp(name, job->own_ref) == 0))
 		return REF_NEEDED;
 	return job->peers && is_status_ref(name, STATUS_PREFIX, job->cluster) ? REF_WANTED
 									      : REF_IGNORED;
@@ -76,7 +77,7 @@ enum ref_interest job_wants(const void *arg, const char *name)
 
 int job_check_branch(const struct job *job, const struct ls_refs *refs, struct err *err)
 {
-	if (ls_refs_find(refs, job->branch_ref))
+	if (!job->branch_ref || ls_refs_find(refs, job->branch_ref))
 		return 0;
 	return err_set(err, ERR_GIT,
 		       "there is no branch '%s': push one, or set branch: in agent.yaml",

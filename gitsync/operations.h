@@ -17,8 +17,8 @@
 struct job {
 	struct pool *pool;
 	struct endpoint endpoint;
-	const char *branch;     /* as in agent.yaml */
-	const char *branch_ref; /* refs/heads/BRANCH */
+	const char *branch;     /* as in agent.yaml; NULL: only the status refs */
+	const char *branch_ref; /* refs/heads/BRANCH, or NULL */
 	const char *cluster;
 	const char *own_ref; /* this node's status ref; NULL: none */
 	bool peers;          /* the cluster's other status refs, too */
@@ -27,7 +27,7 @@ struct job {
 
 /* For struct ls_refs: the branch and the status refs that the job asks for. `arg` is the job. */
 enum ref_interest job_wants(const void *arg, const char *name);
-/* -1 and a message where the branch is not there. */
+/* -1 and a message where the branch is wanted, and not there. */
 int job_check_branch(const struct job *job, const struct ls_refs *refs, struct err *err);
 /* A repository that has the mirror's objects (descriptor 3) and no refs, configuration or folder.
  * More objects can be added to its database. */

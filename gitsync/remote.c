@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@
 #define FOLDER_SUFFIX ".incoming"
 /* A push may go on while something is fetched. */
 #define PUSH_FOLDER_SUFFIX ".outgoing"
+/* And the status refs, too. */
+#define STATUS_FOLDER_SUFFIX ".status"
 
 /* One operation. */
 struct call {
@@ -45,7 +48,7 @@ struct call {
 	struct pool *pool;
 	struct url_parts url;
 	char *shown; /* as a message may show it */
-	const char *branch_ref;
+	const char *branch_ref; /* NULL: the branch is none of its business */
 	bool takes_pack;
 	bool pushes;
 	json_t *request;
@@ -90,8 +93,11 @@ static void choose_user(const struct call *call, uid_t *ret_uid, gid_t *ret_gid)
 /* Only where there is something to be put into it: a poll that finds nothing new writes nothing. */
 static int open_folder(struct call *call, struct err *err)
 {
-	AUTO_FREE char *path =
-		xasprintf("%s%s", call->m->path, call->pushes ? PUSH_FOLDER_SUFFIX : FOLDER_SUFFIX);
+	AUTO_FREE char *path = xasprintf("%s%s", call->m->path,
+					 call->pushes ? PUSH_FOLDER_SUFFIX
+					 : call->remote->part == REMOTE_STATUS
+						 ? STATUS_FOLDER_SUFFIX
+						 : FOLDER_SUFFIX);
 	uid_t uid;
 	gid_t gid;
 
@@ -103,15 +109,45 @@ static int open_folder(struct call *call, struct err *err)
 	return 0;
 }
 
+static bool wants_own(const struct call *call)
+{
+	return call->remote->own_ref && call->remote->part != REMOTE_BRANCH;
+}
+
+static bool wants_peers(const struct call *call)
+{
+	return call->remote->peers && call->remote->part != REMOTE_BRANCH;
+}
+
+static bool is_branch(const struct call *call, const char *name)
+{
+	return call->branch_ref && strcmp(name, call->branch_ref) == 0;
+}
+
+/* For struct ls_refs; `arg` is the call. */
+static enum ref_interest call_wants(const void *arg, const char *name)
+{
+	const struct call *call = arg;
+
+	if (is_branch(call, name) ||
+	    (wants_own(call) && strcmp(name, call->remote->own_ref) == 0))
+		return REF_NEEDED;
+	return wants_peers(call) && is_status_ref(name, STATUS_PREFIX, call->remote->cluster)
+		       ? REF_WANTED
+		       : REF_IGNORED;
+}
+
 static int fill_request(struct call *call, struct err *err)
 {
 	const struct remote *remote = call->remote;
 
-	call->request = json_pack("{s:s,s:s,s:s,s:b}", "url", remote->url, "branch", remote->branch,
-				  "cluster", remote->cluster, "peers", remote->peers);
+	call->request = json_pack("{s:s,s:s,s:b}", "url", remote->url, "cluster", remote->cluster,
+				  "peers", wants_peers(call));
 	if (!call->request)
 		return err_set(err, ERR_CONFIG, "'%s' is no text", call->shown);
-	if (remote->own_ref)
+	if (call->branch_ref)
+		json_object_set_new(call->request, "branch", json_string(remote->branch));
+	if (wants_own(call))
 		json_object_set_new(call->request, "own_ref", json_string(remote->own_ref));
 	return credentials_add(remote, call->url.scheme, call->request, &call->folder, err);
 }
@@ -129,7 +165,8 @@ static int call_parse(struct call *call, struct mirror *m, const struct remote *
 	if (!is_name(remote->cluster))
 		return err_set(err, ERR_CONFIG, "'%s' is no name of a cluster", remote->cluster);
 	call->shown = url_shown(remote->url);
-	call->branch_ref = pool_printf(call->pool, HEADS_PREFIX "%s", remote->branch);
+	if (remote->part != REMOTE_STATUS)
+		call->branch_ref = pool_printf(call->pool, HEADS_PREFIX "%s", remote->branch);
 	return 0;
 }
 
@@ -171,9 +208,7 @@ static bool parse_line(const struct call *call, char *line, struct pool *pool,
 
 	if (!is_oid_text(line) || line[OID_LEN] != ' ')
 		return false;
-	if (strcmp(name, call->branch_ref) != 0 &&
-	    (!call->remote->own_ref || strcmp(name, call->remote->own_ref) != 0) &&
-	    !is_status_ref(name, STATUS_PREFIX, call->remote->cluster))
+	if (call_wants(call, name) == REF_IGNORED)
 		return false;
 	line[OID_LEN] = '\0';
 	memcpy(ret->oid, line, GIT_OID_HEX);
@@ -220,19 +255,6 @@ const char *remote_refs_find(const struct remote_refs *refs, const char *name)
 	return found ? found->oid : NULL;
 }
 
-/* For struct ls_refs; `arg` is the call. */
-static enum ref_interest call_wants(const void *arg, const char *name)
-{
-	const struct call *call = arg;
-	const struct remote *remote = call->remote;
-
-	if (strcmp(name, call->branch_ref) == 0 ||
-	    (remote->own_ref && strcmp(name, remote->own_ref) == 0))
-		return REF_NEEDED;
-	return remote->peers && is_status_ref(name, STATUS_PREFIX, remote->cluster) ? REF_WANTED
-										    : REF_IGNORED;
-}
-
 static void take_refs(const struct ls_refs *from, struct remote_refs *ret)
 {
 	ret->v = pool_calloc(ret->pool, from->n + 1, sizeof(*ret->v));
@@ -251,15 +273,17 @@ static int poll_here(struct call *call, struct remote_refs *ret, struct err *err
 {
 	const struct remote *remote = call->remote;
 	CLEANUP(ls_refs_release) struct ls_refs refs = {.wants = call_wants, .arg = call};
-	const char *prefixes[3] = {call->branch_ref};
-	size_t n = 1;
+	const char *prefixes[3];
+	size_t n = 0;
 	int rc;
 
 	if (!remote->poller || call->url.scheme != URL_HTTPS)
 		return 0;
-	if (remote->own_ref)
+	if (call->branch_ref)
+		prefixes[n++] = call->branch_ref;
+	if (wants_own(call))
 		prefixes[n++] = remote->own_ref;
-	if (remote->peers)
+	if (wants_peers(call))
 		prefixes[n++] = pool_printf(call->pool, STATUS_PREFIX "%s/", remote->cluster);
 	rc = poller_ask(remote->poller, remote, prefixes, n, &refs, err);
 	if (rc > 0)
@@ -291,6 +315,7 @@ static bool local_ref(struct mirror *m, const char *name, git_oid *ret)
 	return git_reference_name_to_id(ret, m->repo, name) == 0;
 }
 
+/* 1: moved, or made; 0: it is there already, or is none to have; -1. */
 static int move_ref(const struct call *call, const struct remote_ref *ref, struct err *err)
 {
 	struct mirror *m = call->m;
@@ -300,7 +325,7 @@ static int move_ref(const struct call *call, const struct remote_ref *ref, struc
 
 	if (commit_lookup(m, ref->oid, &commit, err) < 0) {
 		/* A stranger's status ref may point at anything. The branch must be a commit. */
-		if (strcmp(ref->name, call->branch_ref) != 0) {
+		if (!is_branch(call, ref->name)) {
 			err_clear(err);
 			return 0;
 		}
@@ -311,19 +336,20 @@ static int move_ref(const struct call *call, const struct remote_ref *ref, struc
 		return 0;
 	if (git_reference_create(&moved, m->repo, ref->name, git_commit_id(commit), 1, NULL) < 0)
 		return git_fail(err, "write '%s' in '%s'", ref->name, m->path);
-	return 0;
+	return 1;
 }
 
+/* 1: some were removed. */
 static int remove_gone(const struct call *call, const struct remote_refs *refs, const char *own_ref,
 		       struct err *err)
 {
 	CLEANUP(ref_iterator_freep) git_reference_iterator *iter = NULL;
 	AUTO_FREE char *glob = xasprintf(STATUS_PREFIX "%s/*", call->remote->cluster);
 	const char *name;
-	int rc;
+	int rc, removed = 0;
 
-	/* The rest of a list that was cut off is not gone. */
-	if (refs->cut_off)
+	/* The rest of a list that was cut off, or not asked for, is not gone. */
+	if (refs->cut_off || !wants_peers(call))
 		return 0;
 	if (git_reference_iterator_glob_new(&iter, call->m->repo, glob) < 0)
 		return git_fail(err, "list the refs of '%s'", call->m->path);
@@ -332,29 +358,43 @@ static int remove_gone(const struct call *call, const struct remote_refs *refs, 
 			continue;
 		if (git_reference_remove(call->m->repo, name) < 0)
 			return git_fail(err, "remove '%s' from '%s'", name, call->m->path);
+		removed = 1;
 	}
 	if (rc != GIT_ITEROVER)
 		return git_fail(err, "list the refs of '%s'", call->m->path);
-	return 0;
+	return removed;
 }
 
+static bool leaves_own(const struct call *call, const char *own_ref)
+{
+	git_oid own;
+
+	return call->remote->part == REMOTE_STATUS || local_ref(call->m, own_ref, &own);
+}
+
+/* 1: some ref is another one than before. */
 static int apply_refs(const struct call *call, const struct remote_refs *refs, const char *own_ref,
 		      struct err *err)
 {
 	CLEANUP(odb_freep) git_odb *odb = NULL;
-	git_oid own;
+	int moved = 0, removed;
 
 	if (git_repository_odb(&odb, call->m->repo) < 0 || git_odb_refresh(odb) < 0)
 		return git_fail(err, "read '%s'", call->m->path);
 	for (size_t i = 0; i < refs->n; i++) {
 		const struct remote_ref *ref = &refs->v[i];
 
-		if (own_ref && strcmp(ref->name, own_ref) == 0 && local_ref(call->m, own_ref, &own))
+		int rc;
+
+		if (own_ref && strcmp(ref->name, own_ref) == 0 && leaves_own(call, own_ref))
 			continue;
-		if (move_ref(call, ref, err) < 0)
+		rc = move_ref(call, ref, err);
+		if (rc < 0)
 			return -1;
+		moved |= rc;
 	}
-	return remove_gone(call, refs, own_ref, err);
+	removed = remove_gone(call, refs, own_ref, err);
+	return removed < 0 ? -1 : moved | removed;
 }
 
 static void revwalk_freep(git_revwalk **p)
@@ -376,7 +416,7 @@ static void add_branch_haves(const struct call *call, json_t *haves)
 	CLEANUP(revwalk_freep) git_revwalk *walk = NULL;
 	git_oid id;
 
-	if (!local_ref(call->m, call->branch_ref, &id) ||
+	if (!call->branch_ref || !local_ref(call->m, call->branch_ref, &id) ||
 	    git_revwalk_new(&walk, call->m->repo) < 0 || git_revwalk_push(walk, &id) < 0)
 		return;
 	git_revwalk_simplify_first_parent(walk);
@@ -395,6 +435,9 @@ static json_t *list_haves(const struct call *call)
 	git_oid id;
 
 	add_branch_haves(call, haves);
+	/* A server is not told of what another one has. */
+	if (call->remote->part == REMOTE_BRANCH)
+		return haves;
 	if (git_reference_iterator_glob_new(&iter, call->m->repo, STATUS_PREFIX "*") < 0)
 		return haves;
 	while (json_array_size(haves) < HAVES_MAX && git_reference_next_name(&name, iter) == 0) {
@@ -415,19 +458,18 @@ static int take_pack(struct call *call, struct err *err)
 	if (run_operation(call, "index", &answer, err) < 0)
 		return -1;
 	strbuf_trim(&answer);
-	return take_over_pack(call->m, &call->folder, answer.buf, err);
+	return take_over_pack(call->m, call->objects_fd, &call->folder, answer.buf, err);
 }
 
+/* The refs that the server has, with the mirror as it is then: 1 where a ref of it moved. */
 static int fetch_once(struct mirror *m, const struct remote *remote, const char *own_ref,
-		      struct err *err)
+		      struct remote_refs *ret, struct err *err)
 {
-	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	CLEANUP(call_release) struct call call = CALL_INIT;
 	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
-	struct remote_refs refs = {.pool = pool};
 	struct remote whole = *remote;
 
-	whole.peers = true;
+	whole.peers = remote->peers || remote->part == REMOTE_ALL;
 	if (own_ref)
 		whole.own_ref = own_ref;
 	call.takes_pack = true;
@@ -439,25 +481,58 @@ static int fetch_once(struct mirror *m, const struct remote *remote, const char 
 			m->damaged = !mirror_is_sound(m);
 		return -1;
 	}
-	if (parse_refs(&call, &answer, &refs, err) < 0)
+	if (parse_refs(&call, &answer, ret, err) < 0)
 		return -1;
-	return apply_refs(&call, &refs, own_ref, err);
+	return apply_refs(&call, ret, own_ref, err);
 }
 
 int remote_fetch(struct mirror *m, const struct remote *remote, const char *own_ref,
 		 struct err *err)
 {
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct remote_refs refs = {.pool = pool};
 	struct err again = {0};
 
 	if (mirror_heal(m, err) < 0)
 		return -1;
-	if (fetch_once(m, remote, own_ref, err) == 0)
+	if (fetch_once(m, remote, own_ref, &refs, err) >= 0)
 		return 0;
 	/* Everything in a damaged mirror can be fetched once more. */
 	if (!m->damaged || mirror_heal(m, &again) < 0)
 		return -1;
 	err_clear(err);
-	return fetch_once(m, remote, own_ref, err);
+	return fetch_once(m, remote, own_ref, &refs, err) < 0 ? -1 : 0;
+}
+
+int remote_fetch_status(struct mirror *m, const struct remote *remote, struct status_found *ret,
+			struct err *err)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct remote_refs refs = {.pool = pool};
+	struct remote part = *remote;
+	const char *own;
+	int moved;
+
+	part.part = REMOTE_STATUS;
+	moved = fetch_once(m, &part, remote->own_ref, &refs, err);
+	if (moved < 0)
+		return -1;
+	own = remote->own_ref ? remote_refs_find(&refs, remote->own_ref) : NULL;
+	ret->own[0] = '\0';
+	if (own)
+		memcpy(ret->own, own, GIT_OID_HEX);
+	ret->moved = moved > 0;
+	return 0;
+}
+
+bool remote_is_same_host(const char *url, const char *other)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct url_parts a, b;
+	struct err ignored;
+
+	return url_parse(url, pool, &a, &ignored) == 0 && url_parse(other, pool, &b, &ignored) == 0 &&
+	       a.scheme == b.scheme && strcasecmp(a.host, b.host) == 0 && strcmp(a.port, b.port) == 0;
 }
 
 int remote_push(struct mirror *m, const struct remote *remote, const char *ref, struct err *err)

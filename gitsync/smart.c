@@ -34,11 +34,13 @@ static int ask_refs(const struct job *job, struct transport *transport, struct l
 	CLEANUP(strbuf_release) struct strbuf request = STRBUF_INIT;
 	CLEANUP(pkt_reader_release)
 	struct pkt_reader answer = {.on_packet = ls_refs_on_answer, .arg = refs};
-	const char *prefixes[3] = {job->branch_ref};
-	size_t n = 1;
+	const char *prefixes[3];
+	size_t n = 0;
 
 	if (!(refs->capabilities & CAP_LS_REFS))
 		return err_set(err, ERR_GIT, "the server cannot list its refs");
+	if (job->branch_ref)
+		prefixes[n++] = job->branch_ref;
 	if (job->own_ref)
 		prefixes[n++] = job->own_ref;
 	if (job->peers)

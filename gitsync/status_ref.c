@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/parse.h"
 #include "gitsync/git_error.h"
 #include "gitsync/internal.h"
@@ -119,9 +120,9 @@ static size_t list_history(struct mirror *m, const git_oid *tip, size_t most, gi
 	return n;
 }
 
-/* Writes the newest n commits anew, the oldest of them without a parent. */
-static int rewrite(const struct writer *w, const git_oid *history, size_t n, git_oid *ret_tip,
-		   struct err *err)
+/* Writes the newest n commits anew, the oldest of them on top of `onto`, or without a parent where that is NULL. */
+static int rewrite(const struct writer *w, const git_oid *history, size_t n, const git_oid *onto,
+		   git_oid *ret_tip, struct err *err)
 {
 	struct mirror *m = w->m;
 
@@ -131,7 +132,7 @@ static int rewrite(const struct writer *w, const git_oid *history, size_t n, git
 
 		if (git_commit_lookup(&commit, m->repo, &history[i]) < 0)
 			return git_fail(err, "read the status in '%s'", m->path);
-		if (write_commit(w, git_commit_tree_id(commit), i + 1 < n ? &parent : NULL,
+		if (write_commit(w, git_commit_tree_id(commit), i + 1 < n ? &parent : onto,
 				 git_commit_author(commit), git_commit_message(commit), ret_tip,
 				 err) < 0)
 			return -1;
@@ -159,7 +160,7 @@ static int choose_parent(const struct writer *w, const git_oid *tip, size_t keep
 		return 1;
 	if (keep == 1)
 		return 0;
-	return rewrite(w, history, keep - 1, ret, err) < 0 ? -1 : 1;
+	return rewrite(w, history, keep - 1, NULL, ret, err) < 0 ? -1 : 1;
 }
 
 static int check_names(const char *cluster, const char *node, struct err *err)
@@ -220,11 +221,20 @@ int status_ref_commit(struct mirror *m, const char *cluster, const char *node, c
 /* --- what the server has ------------------------------------------------------------- */
 
 #define PUSHED_PREFIX "refs/dynia/pushed/"
+#define URL_DIGITS 16
 
-void status_ref_pushed(struct mirror *m, const char *cluster, const char *node,
+static char *pushed_name(const char *url, const char *cluster, const char *node)
+{
+	char digest[SHA256_HEX_SIZE];
+
+	sha256_hex(url, strlen(url), digest);
+	return xasprintf(PUSHED_PREFIX "%.*s/%s/%s", URL_DIGITS, digest, cluster, node);
+}
+
+void status_ref_pushed(struct mirror *m, const char *url, const char *cluster, const char *node,
 		       char ret_oid[GIT_OID_HEX])
 {
-	AUTO_FREE char *name = xasprintf(PUSHED_PREFIX "%s/%s", cluster, node);
+	AUTO_FREE char *name = pushed_name(url, cluster, node);
 	git_oid id;
 
 	ret_oid[0] = '\0';
@@ -244,12 +254,42 @@ static int set_ref(struct mirror *m, const char *name, const char *oid, struct e
 	return 0;
 }
 
-int status_ref_set_pushed(struct mirror *m, const char *cluster, const char *node, const char *oid,
-			  struct err *err)
+int status_ref_set_pushed(struct mirror *m, const char *url, const char *cluster, const char *node,
+			  const char *oid, struct err *err)
 {
-	AUTO_FREE char *name = xasprintf(PUSHED_PREFIX "%s/%s", cluster, node);
+	AUTO_FREE char *name = pushed_name(url, cluster, node);
 
-	return check_names(cluster, node, err) < 0 ? -1 : set_ref(m, name, oid, err);
+	if (check_names(cluster, node, err) < 0)
+		return -1;
+	if (oid[0])
+		return set_ref(m, name, oid, err);
+	return git_reference_remove(m->repo, name) < 0
+		       ? git_fail(err, "remove '%s' from '%s'", name, m->path)
+		       : 0;
+}
+
+int status_ref_rebase(struct mirror *m, const char *cluster, const char *node, const char *onto,
+		      int64_t keep, const struct status_signer *signer, struct err *err)
+{
+	const struct writer writer = {m, signer};
+	AUTO_FREE char *name = xasprintf(STATUS_PREFIX "%s/%s", cluster, node);
+	AUTO_FREE git_oid *history = NULL;
+	size_t most = keep > 0 ? (size_t)keep : 1;
+	char oid[GIT_OID_HEX];
+	git_oid tip, below;
+	size_t n;
+
+	if (check_names(cluster, node, err) < 0)
+		return -1;
+	if (git_oid_fromstr(&below, onto) < 0 ||
+	    git_reference_name_to_id(&tip, m->repo, name) < 0)
+		return git_fail(err, "read '%s' in '%s'", name, m->path);
+	history = xcalloc(most, sizeof(*history));
+	n = list_history(m, &tip, most, history);
+	if (rewrite(&writer, history, n, &below, &tip, err) < 0)
+		return -1;
+	git_oid_tostr(oid, sizeof(oid), &tip);
+	return set_ref(m, name, oid, err);
 }
 
 int status_ref_adopt(struct mirror *m, const char *cluster, const char *node, const char *oid,

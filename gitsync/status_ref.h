@@ -35,13 +35,18 @@ int status_ref_commit(struct mirror *m, const char *cluster, const char *node, c
 		      const struct status_signer *signer, struct err *err);
 
 /*
- * What the server was last known to have of the own ref, remembered in the mirror as git does it for a remote: where it
- * has something else, somebody else wrote it. "" where nothing is remembered.
+ * What a repository was last known to have of the own ref, remembered in the mirror as git does it for a remote: where it
+ * has something else, somebody else wrote it. "" where nothing is remembered. `url` is the repository's.
  */
-void status_ref_pushed(struct mirror *m, const char *cluster, const char *node,
+void status_ref_pushed(struct mirror *m, const char *url, const char *cluster, const char *node,
 		       char ret_oid[GIT_OID_HEX]);
-int status_ref_set_pushed(struct mirror *m, const char *cluster, const char *node, const char *oid,
-			  struct err *err);
+/* oid "": it has none any more. */
+int status_ref_set_pushed(struct mirror *m, const char *url, const char *cluster, const char *node,
+			  const char *oid, struct err *err);
+/* Writes the own ref's commits anew on top of `onto`, at most the newest `keep`: what was made here before this node's earlier
+ * history was known. */
+int status_ref_rebase(struct mirror *m, const char *cluster, const char *node, const char *onto,
+		      int64_t keep, const struct status_signer *signer, struct err *err);
 /* Sets the own ref in the mirror to a commit that is there: a newer history of this node's. */
 int status_ref_adopt(struct mirror *m, const char *cluster, const char *node, const char *oid,
 		     struct err *err);

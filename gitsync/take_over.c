@@ -60,7 +60,8 @@ static int take_file(const struct worker_folder *folder, int pack_dir, const cha
 		     const char *ending, off_t most, struct err *err)
 {
 	AUTO_FREE char *file = xasprintf("pack-%s.%s", name, ending);
-	AUTO_FREE char *unfinished = xasprintf(UNFINISHED "%s", ending);
+	/* Two processes may be at it, each with a pack of its own. */
+	AUTO_FREE char *unfinished = xasprintf(UNFINISHED "%d.%s", (int)getpid(), ending);
 	AUTO_CLOSE int from =
 		openat(folder->fd, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	AUTO_CLOSE int to = -1;
@@ -74,33 +75,43 @@ static int take_file(const struct worker_folder *folder, int pack_dir, const cha
 		    0600);
 	if (to < 0)
 		return err_errno(err, "make '%s' in the mirror", unfinished);
-	if (copy(from, to, st.st_size, err) < 0)
-		return -1;
-	if (fchmod(to, 0444) < 0 || fsync(to) < 0)
-		return err_errno(err, "write '%s' to the mirror", file);
-	if (renameat(pack_dir, unfinished, pack_dir, file) < 0)
-		return err_errno(err, "put '%s' into the mirror", file);
-	return 0;
+	if (copy(from, to, st.st_size, err) == 0) {
+		if (fchmod(to, 0444) < 0 || fsync(to) < 0)
+			err_errno(err, "write '%s' to the mirror", file);
+		else if (renameat(pack_dir, unfinished, pack_dir, file) < 0)
+			err_errno(err, "put '%s' into the mirror", file);
+		else
+			return 0;
+	}
+	/* On a full disk it would stand in the way of everything else. */
+	unlinkat(pack_dir, unfinished, 0);
+	return -1;
 }
 
-int take_over_pack(struct mirror *m, const struct worker_folder *folder, const char *name,
-		   struct err *err)
+int take_over_pack(struct mirror *m, int objects_fd, const struct worker_folder *folder,
+		   const char *name, struct err *err)
 {
-	AUTO_FREE char *path = xasprintf("%s/objects/pack", m->path);
+	AUTO_FREE char *pack = xasprintf("pack-%s.pack", name);
+	AUTO_FREE char *index = xasprintf("pack-%s.idx", name);
 	AUTO_CLOSE int pack_dir = -1;
 	CLEANUP(odb_freep) git_odb *odb = NULL;
 
 	if (strlen(name) != GIT_OID_HEX - 1 || !is_oid_text(name))
 		return err_set(err, ERR_SYSTEM, "the worker's answer cannot be read");
-	pack_dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	pack_dir = openat(objects_fd, "pack", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (pack_dir < 0)
-		return err_errno(err, "open '%s'", path);
+		return err_errno(err, "open the packs of '%s'", m->path);
 	/* A pack counts from the moment that its index is there. */
-	if (take_file(folder, pack_dir, name, "pack", (off_t)WORKER_FILE_BYTES, err) < 0 ||
-	    take_file(folder, pack_dir, name, "idx", INDEX_BYTES_MAX, err) < 0)
+	if (take_file(folder, pack_dir, name, "pack", (off_t)WORKER_FILE_BYTES, err) < 0)
 		return -1;
+	if (take_file(folder, pack_dir, name, "idx", INDEX_BYTES_MAX, err) < 0) {
+		/* Unless the very same pack was there already. */
+		if (faccessat(pack_dir, index, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			unlinkat(pack_dir, pack, 0);
+		return -1;
+	}
 	if (fsync(pack_dir) < 0)
-		return err_errno(err, "sync '%s'", path);
+		return err_errno(err, "sync the packs of '%s'", m->path);
 	if (git_repository_odb(&odb, m->repo) < 0 || git_odb_refresh(odb) < 0)
 		return git_fail(err, "read '%s'", m->path);
 	return 0;

@@ -201,6 +201,7 @@ void agent_release(struct agent *agent)
 	if (!agent->pool)
 		return;
 	push_end(agent);
+	apart_end(&agent->look.job);
 	ear_close(agent);
 	free(agent->probes);
 	services_free(agent->services);
@@ -291,7 +292,8 @@ static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, stru
 		struct pollfd fds[] = {
 			{.fd = signals, .events = POLLIN},
 			{.fd = listener_poll_fd(&agent->listener), .events = POLLIN},
-			{.fd = agent->push.fd, .events = POLLIN},
+			{.fd = agent->push.job.fd, .events = POLLIN},
+			{.fd = agent->look.job.fd, .events = POLLIN},
 		};
 		int64_t left = due - clock_ms();
 		int n, until_heard = listener_wait_ms(&agent->listener);
@@ -309,6 +311,8 @@ static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, stru
 			pass_now = true;
 		/* What was made while the last one was on its way does not wait for the next interval. */
 		if (push_take(agent) && push_is_behind(agent))
+			pass_now = true;
+		if (look_take(agent))
 			pass_now = true;
 	}
 	return 1;
@@ -397,6 +401,7 @@ int agent_run(struct agent *agent, struct err *err)
 	}
 	notify_stopping();
 	push_end(agent);
+	apart_end(&agent->look.job);
 	ear_close(agent);
 	return go_on;
 }

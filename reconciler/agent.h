@@ -19,6 +19,7 @@
 #include "reconciler/holder.h"
 #include "reconciler/index.h"
 #include "reconciler/listener.h"
+#include "reconciler/look.h"
 #include "reconciler/metrics.h"
 #include "reconciler/observe.h"
 #include "reconciler/push.h"
@@ -68,6 +69,8 @@ struct agent {
 	size_t behind; /* the repository, counted from 1, that was found behind last; 0: none */
 	struct unverified unverified;
 	struct push push;
+	struct look look; /* at the second repository, where there is one */
+	char ref_trouble[300]; /* what somebody else did to the own ref; told until the next heartbeat */
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
 	struct holder_memory holder;
@@ -79,7 +82,8 @@ struct agent {
 
 #define AGENT_INIT                                                                                 \
 	{                                                                                          \
-		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT, .listener = LISTENER_INIT     \
+		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT,                     \
+		.look = LOOK_INIT, .listener = LISTENER_INIT     \
 	}
 
 /* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror

@@ -53,6 +53,17 @@ static int end_dry_run(struct pass *p, int failed, struct err *err)
 		       p->tip, p->synced.msg);
 }
 
+/* That it was not reported hides nothing else. */
+static void unreported_too(int failed, const struct err *report, struct err *err)
+{
+	struct err why = *err;
+
+	if (failed)
+		err_set(err, why.code, "%.400s; and %.300s", why.msg, report->msg);
+	else
+		*err = *report;
+}
+
 int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err)
 {
 	CLEANUP(candidate_release) struct candidate candidate;
@@ -83,11 +94,8 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 		failed = -1;
 	step_hold(&pass);
 	if (step_report(&pass, failed ? err : NULL, &report) < 0) {
-		if (failed)
-			log_error("%s", report.msg);
-		else
-			*err = report;
-		return -1;
+		unreported_too(failed, &report, err);
+		failed = -1;
 	}
 	return failed || pass.synced.code ? unsynced_too(&pass, failed, err) : 0;
 }

@@ -48,6 +48,16 @@ static int sign_with_ssh(void *arg, const char *payload, size_t len, struct strb
 	return 0;
 }
 
+struct status_signer own_signer(struct pass *p)
+{
+	const char *key = p->agent->config->status.signing_key;
+
+	return (struct status_signer) {
+		.sign = key ? sign_with_ssh : NULL,
+		.arg = key ? (void *)root_outside(&p->agent->root, p->pool, key) : NULL,
+	};
+}
+
 static int commit_status(struct pass *p, const struct node_status *status, int64_t now_s,
 			 struct err *err)
 {
@@ -55,14 +65,10 @@ static int commit_status(struct pass *p, const struct node_status *status, int64
 	json_t *object = status_to_json(status);
 	char *text = json_dumps(object, JSON_INDENT(1));
 	const char *subject = report_subject(status, p->pool);
-	const char *key = agent->config->status.signing_key;
-	const struct status_signer signer = {
-		.sign = sign_with_ssh,
-		.arg = key ? (void *)root_outside(&agent->root, p->pool, key) : NULL,
-	};
+	const struct status_signer signer = own_signer(p);
 	int failed = status_ref_commit(agent->mirror, agent->cluster, agent->node, text,
 				       strlen(text), subject, now_s, agent->config->status.keep,
-				       key ? &signer : NULL, err);
+				       signer.sign ? &signer : NULL, err);
 
 	free(text);
 	json_decref(object);
@@ -112,9 +118,28 @@ static int publish(struct pass *p, const struct node_status *status, int64_t now
 	return 0;
 }
 
+/* Why the status did not get to its repository, by the last try. */
+static const struct err *unreported(const struct agent *agent)
+{
+	if (agent->push.why.code)
+		return &agent->push.why;
+	return agent->look.why.code ? &agent->look.why : NULL;
+}
+
+/* It is told until the next heartbeat, and for good under `drift`. */
+static const char *trouble(const struct pass *p, int64_t now_s)
+{
+	char *text = p->agent->ref_trouble;
+
+	if (!p->foreign && heartbeat_is_due(p, now_s))
+		text[0] = '\0';
+	return text[0] ? text : NULL;
+}
+
 int step_report(struct pass *p, const struct err *failed, struct err *err)
 {
 	struct agent *agent = p->agent;
+	int64_t now_s = clock_wall_s();
 	const struct findings found = {
 		.desired = p->tip[0] ? p->tip : NULL,
 		.synced = p->synced.code ? &p->synced : NULL,
@@ -123,6 +148,8 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		.refused_reason = p->refused.reason,
 		.refused_forward = p->refused.is_forward,
 		.foreign = p->foreign,
+		.unreported = unreported(agent),
+		.ref_trouble = trouble(p, now_s),
 		.failed = failed,
 		.facts = p->has_facts ? &p->facts : NULL,
 		.machine = &p->machine,
@@ -133,7 +160,6 @@ int step_report(struct pass *p, const struct err *failed, struct err *err)
 		.proved = p->proved,
 		.generation = agent->index.generation,
 	};
-	int64_t now_s = clock_wall_s();
 	struct node_status status;
 	int published;
 

@@ -2,7 +2,7 @@
  * Pushing the status while the loop goes on: a child of its own carries it out, so that a server that is slow or away holds up
  * no pass. One at a time; after a failure the next try waits, longer each time, and not for the same time as the other nodes.
  *
- *	push_take(agent);                  in the loop, when push.fd is readable, and before a push is begun
+ *	push_take(agent);                  in the loop, when push.job.fd is readable, and before a push is begun
  *	if (push_is_due(agent)) push_begin(agent, &remote, oid, err);
  *	push_settle(agent, err);           at the end of one pass without a loop
  */
@@ -11,18 +11,16 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "base/err.h"
 #include "gitsync/mirror.h"
+#include "reconciler/apart.h"
 
 struct agent;
 
 struct push {
 	bool apart; /* in a child; else push_begin() does it itself, and returns when it is done */
-	int fd;     /* of the child's word, -1: nothing is under way */
-	pid_t pid;
-	int64_t until_ms;      /* a child that has not said anything by then is killed */
+	struct apart job;
 	char oid[GIT_OID_HEX]; /* what is, or was last, on its way; "": nothing yet */
 	const char *url;       /* where to */
 	unsigned failures;     /* in a row */
@@ -32,10 +30,11 @@ struct push {
 
 #define PUSH_INIT                                                                                  \
 	{                                                                                          \
-		.fd = -1                                                                           \
+		.job = APART_INIT                                                                  \
 	}
 
-/* The repository at this address, as the agent's configuration says to talk to it. */
+/* The repository at this address, as the agent's configuration says to talk to it. The status repository is known by its
+ * pointer: config->status.repository. */
 struct remote push_remote(const struct agent *agent, const char *url, const char *own_ref);
 /* Takes the result of what is under way, if there is one by now: true where it was pushed. */
 bool push_take(struct agent *agent);

@@ -39,6 +39,9 @@ static const struct {
 	[REASON_MOVING] = {"Moving", "nothing holds the node up"},
 	[REASON_NEW_CONTAINERS_START] = {"NewContainersStart",
 					 "new containers show beside the old ones that they work"},
+	[REASON_PUSHED] = {"Pushed", "the status gets to its repository"},
+	[REASON_STATUS_REF_REPLACED] = {"StatusRefReplaced",
+					"somebody else deleted or set this node's status ref"},
 
 	[REASON_NO_CONTAINERS] = {"NoContainers", "the node has no container"},
 	[REASON_CONTAINER_STARTING] = {"ContainerStarting",

@@ -36,6 +36,8 @@ enum reason {
 	REASON_REFUSED,
 	REASON_MOVING,
 	REASON_NEW_CONTAINERS_START,
+	REASON_PUSHED,
+	REASON_STATUS_REF_REPLACED,
 	/* levels of health, and the conditions that follow from them */
 	REASON_NO_CONTAINERS,
 	REASON_CONTAINER_STARTING,

@@ -41,6 +41,31 @@ static bool is_own(const struct agent *agent, const struct node_status *status)
 	       status->generation <= GENERATION_MAX;
 }
 
+/* The state has been begun anew meanwhile: it stays, but for the number and the commit that had not worked. */
+static void recall_late(struct pass *p)
+{
+	struct agent *agent = p->agent;
+	struct state *state = &agent->state;
+	struct node_status now = state->status, earlier = {0};
+	struct err err = {0};
+	const char *json;
+	size_t len;
+
+	if (status_ref_read(agent->mirror, p->late_history, p->pool, &json, &len, &err) < 0 ||
+	    status_from_json(json, len, state->pool, &earlier, &err) < 0 ||
+	    !is_own(agent, &earlier))
+		return;
+	if (earlier.quarantined && strcmp(earlier.quarantined, state->revision) != 0 &&
+	    !state->rejected.revision[0]) {
+		state->status = earlier;
+		recall_quarantine(state);
+		state->status = now;
+	}
+	if (agent->index.generation < earlier.generation)
+		agent->index.generation = earlier.generation;
+	p->dirty = true;
+}
+
 void step_recall(struct pass *p)
 {
 	struct agent *agent = p->agent;
@@ -51,6 +76,10 @@ void step_recall(struct pass *p)
 	const char *json;
 	size_t len;
 
+	if (p->late_history) {
+		recall_late(p);
+		return;
+	}
 	if (state->status.node || mirror_resolve(agent->mirror, own, oid, &err) < 0)
 		return;
 	if (status_ref_read(agent->mirror, oid, p->pool, &json, &len, &err) < 0 ||

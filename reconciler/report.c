@@ -138,6 +138,18 @@ static void set_machine_healthy(struct condition_list *list)
 			      level->reason, level->message);
 }
 
+static void set_reported(struct condition_list *list, const struct findings *found)
+{
+	if (found->unreported)
+		set_condition(list, "Reported", "False", reason_of(found->unreported->code),
+			      found->unreported->msg);
+	else if (found->ref_trouble)
+		set_condition(list, "Reported", "True", REASON_STATUS_REF_REPLACED,
+			      found->ref_trouble);
+	else
+		set_condition(list, "Reported", "True", REASON_PUSHED, "");
+}
+
 /* Whom a person has to be told of first. */
 static void set_ready(struct condition_list *list, const struct findings *found)
 {
@@ -209,6 +221,7 @@ static void add_conditions(const struct agent *agent, const struct findings *fou
 	set_applied(&list, agent, found);
 	set_healthy(&list);
 	set_machine_healthy(&list);
+	set_reported(&list, found);
 	set_ready(&list, found);
 	set_progress(&list, agent, found);
 }

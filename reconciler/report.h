@@ -19,6 +19,8 @@ struct findings {
 	enum reason refused_reason; /* of the condition */
 	bool refused_forward;       /* it is Synced that is not True, or else Verified */
 	const char *foreign;        /* a ref of this node's that somebody else wrote, or NULL */
+	const struct err *unreported; /* why the status did not get to its repository, or NULL */
+	const char *ref_trouble;      /* what somebody else did lately to the own ref, or NULL */
 	const struct err *failed;   /* what stopped the pass, or NULL */
 	const struct node_facts *facts;
 	const struct level_health *machine; /* infrastructure; NULL: not looked at */

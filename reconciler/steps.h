@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "gitsync/mirror.h"
+#include "gitsync/status_ref.h"
 #include "reconciler/agent.h"
 #include "reconciler/candidate.h"
 #include "reconciler/node_facts.h"
@@ -29,6 +30,8 @@ struct pass {
 	struct err synced;       /* why none did */
 	const char *behind;      /* a repository that was passed over, in words; NULL: none */
 	const char *foreign;     /* this node's status ref, where somebody else wrote it; NULL */
+	const char *late_history; /* its earlier commit, found after others were made here; NULL */
+	bool moved;               /* the repository had something new */
 	char tip[GIT_OID_HEX];   /* of the branch, "" where none is known */
 	struct refusal refused;  /* the tip is not to be taken, whatever is in it */
 	struct node_facts facts;
@@ -82,6 +85,8 @@ void step_observe(struct pass *p);
 void trial_begin(struct pass *p, const struct candidate *c);
 int step_judge(struct pass *p, struct candidate *c, struct err *err);
 
+/* publish.c: who signs this node's status commits; no `sign` where they are not signed. */
+struct status_signer own_signer(struct pass *p);
 /* publish.c: the status, its commit, the state file, the push. `failed` NULL: nothing did. */
 int step_report(struct pass *p, const struct err *failed, struct err *err);
 

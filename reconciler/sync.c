@@ -1,4 +1,5 @@
 /* The first and the last step of a pass: what the server has, and this node's status to it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -45,16 +46,40 @@ static bool is_behind(const struct pass *p, const char *old, const char *oid)
 
 /* --- the own status ref, where somebody else wrote it -------------------------------- */
 
-/* The server's own status ref: neither what was pushed last (with or without hearing of it), nor what is about to be. */
-static bool is_foreign(const struct pass *p, const char *there)
+/* What a repository was last known to have of it, or "". */
+static void pushed_to(const struct pass *p, const char *url, char ret[GIT_OID_HEX])
 {
-	const struct agent *agent = p->agent;
+	status_ref_pushed(p->agent->mirror, url, p->agent->cluster, p->agent->node, ret);
+}
+
+/* Is what a repository has of the own status ref neither what was pushed last (with or without hearing of it), nor what is
+ * about to be? "": it has none, and had one. */
+static bool is_foreign(const struct pass *p, const char *url, const char *there)
+{
 	char here[GIT_OID_HEX], pushed[GIT_OID_HEX];
 
 	mirror_has(p, own_ref(p), here);
-	status_ref_pushed(agent->mirror, agent->cluster, agent->node, pushed);
-	return there && here[0] && strcmp(there, here) != 0 && strcmp(there, pushed) != 0 &&
-	       strcmp(there, agent->push.oid) != 0 && !is_behind(p, there, here);
+	pushed_to(p, url, pushed);
+	if (!there[0])
+		return here[0] && pushed[0];
+	return here[0] && strcmp(there, here) != 0 && strcmp(there, pushed) != 0 &&
+	       strcmp(there, p->agent->push.oid) != 0 && !is_behind(p, there, here);
+}
+
+/* The status that a commit of the own ref holds: 1, 0 where it is none of this node's. */
+static int read_own(struct pass *p, const char *oid, struct node_status *ret)
+{
+	struct agent *agent = p->agent;
+	struct err err = {0};
+	const char *json;
+	size_t len;
+
+	if (status_ref_read(agent->mirror, oid, p->pool, &json, &len, &err) < 0 ||
+	    status_from_json(json, len, p->pool, ret, &err) < 0) {
+		log_warn("the status at %.7s cannot be read: %s", oid, err.msg);
+		return 0;
+	}
+	return strcmp(ret->cluster, agent->cluster) == 0 && strcmp(ret->node, agent->node) == 0;
 }
 
 /* How far the node had come by the word of a commit of its status ref. */
@@ -63,16 +88,8 @@ static void learn_high_water(struct pass *p, const char *oid)
 	struct agent *agent = p->agent;
 	struct node_status status;
 	struct err err = {0};
-	const char *json;
-	size_t len;
 
-	if (status_ref_read(agent->mirror, oid, p->pool, &json, &len, &err) < 0 ||
-	    status_from_json(json, len, p->pool, &status, &err) < 0) {
-		log_warn("the status at %.7s cannot be read: %s", oid, err.msg);
-		return;
-	}
-	if (!status.high_water || strcmp(status.cluster, agent->cluster) != 0 ||
-	    strcmp(status.node, agent->node) != 0)
+	if (!read_own(p, oid, &status) || !status.high_water)
 		return;
 	/* What this disk already knows to be passed is no news. */
 	if (agent->high_water.marks.n &&
@@ -84,28 +101,110 @@ static void learn_high_water(struct pass *p, const char *oid)
 		log_warn("%s", err.msg);
 }
 
-/* A disk that was restored from a backup finds a newer history of its own on the server, and goes on from there. Anything
- * else is replaced, and told. */
-static void settle_own_ref(struct pass *p, const char *there)
+static void adopt(struct pass *p, const char *there)
+{
+	struct agent *agent = p->agent;
+	struct err err = {0};
+
+	if (!agent->dry_run &&
+	    status_ref_adopt(agent->mirror, agent->cluster, agent->node, there, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+/* This disk has never pushed there, so what is there is from the one before it: what was committed here meanwhile goes on top. */
+static bool is_earlier_history(struct pass *p, const char *url, const char *there)
+{
+	char pushed[GIT_OID_HEX];
+	struct node_status status;
+
+	pushed_to(p, url, pushed);
+	return !pushed[0] && !p->agent->push.oid[0] && read_own(p, there, &status);
+}
+
+static void go_on_from(struct pass *p, const char *there)
+{
+	struct agent *agent = p->agent;
+	const struct status_signer signer = own_signer(p);
+	struct err err = {0};
+
+	log_info("the status ref goes on from %.7s, which this node wrote before its disk was lost",
+		 there);
+	p->late_history = there;
+	if (!agent->dry_run &&
+	    status_ref_rebase(agent->mirror, agent->cluster, agent->node, there,
+			      agent->config->status.keep, signer.sign ? &signer : NULL, &err) < 0)
+		log_warn("%s", err.msg);
+}
+
+static void tell_trouble(struct pass *p, const char *what)
+{
+	p->foreign = what;
+	snprintf(p->agent->ref_trouble, sizeof(p->agent->ref_trouble), "%s: it was put right", what);
+}
+
+/* A disk that was restored from a backup finds a newer history of its own on the server, and goes on from there; one that was
+ * lost, its earlier one. Anything else is replaced, and told. */
+static void settle_foreign(struct pass *p, const char *url, const char *there)
 {
 	struct agent *agent = p->agent;
 	char here[GIT_OID_HEX];
 	struct err err = {0};
 
+	if (!there[0]) {
+		tell_trouble(p, pool_printf(p->pool, "%s, which somebody else deleted", own_ref(p)));
+		log_warn("%s: it is pushed again", p->foreign);
+		if (!agent->dry_run && status_ref_set_pushed(agent->mirror, url, agent->cluster,
+							     agent->node, "", &err) < 0)
+			log_warn("%s", err.msg);
+		return;
+	}
 	learn_high_water(p, there);
 	mirror_has(p, own_ref(p), here);
 	if (is_behind(p, here, there)) {
 		log_warn("the status ref goes on from %.7s, which is on the server: was this disk "
-			 "restored from a "
-			 "backup?",
+			 "restored from a backup?",
 			 there);
-		if (!agent->dry_run &&
-		    status_ref_adopt(agent->mirror, agent->cluster, agent->node, there, &err) < 0)
-			log_warn("%s", err.msg);
+		adopt(p, there);
 		return;
 	}
-	p->foreign = pool_printf(p->pool, "%s, which somebody else set to %.7s", own_ref(p), there);
+	if (is_earlier_history(p, url, there)) {
+		go_on_from(p, there);
+		return;
+	}
+	tell_trouble(p, pool_printf(p->pool, "%s, which somebody else set to %.7s", own_ref(p),
+				    there));
 	log_warn("%s: it is replaced; only this node writes it", p->foreign);
+}
+
+/* `here` is what the mirror had before this repository was asked, `there` what the repository has; "": none. */
+static void settle_own_ref(struct pass *p, const char *url, const char *here, const char *there)
+{
+	if (!here[0] && there[0])
+		learn_high_water(p, there);
+	else if (is_foreign(p, url, there))
+		settle_foreign(p, url, there);
+}
+
+/* The second repository, as the last look found it. */
+static void sync_status(struct pass *p)
+{
+	struct agent *agent = p->agent;
+	struct look *look = &agent->look;
+	const char *url = agent->config->status.repository;
+	char here[GIT_OID_HEX];
+
+	if (!url)
+		return;
+	look_take(agent);
+	look_begin(agent, p->moved);
+	look_wait(agent);
+	if (!look->has_news)
+		return;
+	look->has_news = false;
+	mirror_has(p, own_ref(p), here);
+	if (!here[0] && look->there[0])
+		adopt(p, look->there);
+	settle_own_ref(p, url, here, look->there);
 }
 
 /* --- fetching ------------------------------------------------------------------------ */
@@ -124,7 +223,7 @@ static bool needs_fetch(const struct pass *p)
 	for (size_t i = 0; i < p->refs.n; i++) {
 		const struct remote_ref *ref = &p->refs.v[i];
 		bool matters = strcmp(ref->name, branch) == 0 ||
-			       (strcmp(ref->name, own) == 0 ? !here[0] || is_foreign(p, ref->oid)
+			       (strcmp(ref->name, own) == 0 ? !here[0] || is_foreign(p, p->remote.url, ref->oid)
 							    : p->agent->state.needs_peers);
 
 		if (matters && !is_current(p, ref))
@@ -156,12 +255,11 @@ static int sync_with(struct pass *p, const char *url, struct err *err)
 		return 0;
 	mirror_has(p, own_ref(p), here);
 	there = remote_refs_find(&p->refs, own_ref(p));
-	if (needs_fetch(p) && remote_fetch(agent->mirror, &p->remote, own_ref(p), err) < 0)
+	p->moved = needs_fetch(p);
+	if (p->moved && remote_fetch(agent->mirror, &p->remote, own_ref(p), err) < 0)
 		return -1;
-	if (!agent->config->status.repository && there && !here[0])
-		learn_high_water(p, there);
-	else if (!agent->config->status.repository && is_foreign(p, there))
-		settle_own_ref(p, there);
+	if (!agent->config->status.repository)
+		settle_own_ref(p, url, here, there ? there : "");
 	return 0;
 }
 
@@ -244,6 +342,7 @@ void step_sync(struct pass *p)
 		p->refs.n = 0;
 		p->outcome->unsynced = true;
 	}
+	sync_status(p);
 	remember_failure(p);
 	if (!p->behind)
 		p->agent->behind = 0;
@@ -251,35 +350,48 @@ void step_sync(struct pass *p)
 		mirror_has(p, branch_ref(p), p->tip);
 }
 
+/* Where to, and what is there: false where nothing may be pushed now. */
+static bool choose_repository(struct pass *p, const char *own, struct remote *ret,
+			      const char **ret_there)
+{
+	struct agent *agent = p->agent;
+
+	if (!agent->config->status.repository) {
+		*ret = p->remote;
+		*ret_there = remote_refs_find(&p->refs, own);
+		return !p->outcome->unsynced;
+	}
+	*ret = push_remote(agent, agent->config->status.repository, own);
+	*ret_there = agent->look.answered ? agent->look.there : NULL;
+	return true;
+}
+
 /* Nothing is waited for here: what is under way is taken up by the next pass, and told until then. */
 int push_status(struct pass *p, struct err *err)
 {
 	struct agent *agent = p->agent;
 	struct push *push = &agent->push;
-	const char *own = own_ref(p);
-	const char *there = remote_refs_find(&p->refs, own);
-	struct remote remote = p->remote;
-	char here[GIT_OID_HEX], known[GIT_OID_HEX];
+	const bool has_second = agent->config->status.repository != NULL;
+	const char *own = own_ref(p), *there;
+	struct remote remote;
+	char here[GIT_OID_HEX];
 	bool pushed = push_take(agent);
 
 	mirror_has(p, own, here);
-	if (!here[0] || (pushed && strcmp(push->oid, here) == 0))
+	if (!here[0] || (pushed && strcmp(push->oid, here) == 0) ||
+	    !choose_repository(p, own, &remote, &there))
 		return 0;
-	if (agent->config->status.repository) {
-		/* It is not asked: a server that is away or slow would hold up the pass. */
-		remote = push_remote(agent, agent->config->status.repository, own);
-		status_ref_pushed(agent->mirror, agent->cluster, agent->node, known);
-		there = known;
-	} else if (p->outcome->unsynced) {
-		return 0;
-	}
-	if (there && strcmp(there, here) == 0 && push->fd < 0) {
+	if (there && strcmp(there, here) == 0 && !apart_is_under_way(&push->job)) {
 		err_clear(&push->why);
-		return 0;
+	} else {
+		if (has_second)
+			look_begin(agent, false);
+		if ((!has_second || agent->look.is_fresh) &&
+		    !apart_is_under_way(&agent->look.job) && push_is_due(agent) &&
+		    push_begin(agent, &remote, here, err) < 0)
+			return -1;
 	}
-	if (push_is_due(agent) && push_begin(agent, &remote, here, err) < 0)
-		return -1;
 	/* It failed, and until it has succeeded it is not well again. */
-	*err = push->why;
+	*err = push->why.code || !has_second ? push->why : agent->look.why;
 	return err->code ? -1 : 0;
 }

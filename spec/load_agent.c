@@ -16,12 +16,30 @@ static const struct {
 	{"credentials.username", "credentials.password_file"},
 	{"credentials.ssh_key", "credentials.known_hosts"},
 	{"credentials.known_hosts", "credentials.ssh_key"},
+	{"status.credentials.password_file", "status.credentials.username"},
+	{"status.credentials.username", "status.credentials.password_file"},
+	{"status.credentials.ssh_key", "status.credentials.known_hosts"},
+	{"status.credentials.known_hosts", "status.credentials.ssh_key"},
+	{"status.credentials", "status.repository"},
 };
 
 static bool is_ssh(const char *repository)
 {
 	return strncmp(repository, "ssh://", strlen("ssh://")) == 0 ||
 	       (!strstr(repository, "://") && strchr(repository, '@') && repository[0] != '/');
+}
+
+static void check_status_repository(const struct agent_config *config, const char *path,
+				    const struct yaml_node *root, struct diags *diags)
+{
+	struct spec_pos pos = yaml_place(root, "status.repository");
+
+	/* Without status.credentials it may be on the repository's own host: the agent looks. */
+	if (config->status.repository && is_ssh(config->status.repository) &&
+	    !yaml_has(root, "status.credentials.ssh_key") && !yaml_has(root, "credentials.ssh_key"))
+		diags_add(diags, path, pos.line, pos.column,
+			  "a status repository over ssh needs 'status.credentials.ssh_key' and "
+			  "'status.credentials.known_hosts'");
 }
 
 void agent_config_check(const struct agent_config *config, const char *path,
@@ -47,6 +65,7 @@ void agent_config_check(const struct agent_config *config, const char *path,
 				  config->repository.pos[i].column,
 				  "a repository over ssh needs 'credentials.ssh_key' and "
 				  "'credentials.known_hosts'");
+	check_status_repository(config, path, root, diags);
 }
 
 struct agent_config *agent_config_load(const char *path, const char *data, size_t len,

@@ -50,6 +50,7 @@ struct verify {
 
 struct status_config {
 	const char *repository; /* NULL: the same as the definitions */
+	struct credentials *credentials; /* NULL: the definitions' on the same host, else none */
 	int64_t heartbeat_ms;
 	int64_t keep;
 	const char *signing_key; /* NULL: status commits are not signed */

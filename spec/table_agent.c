@@ -37,8 +37,15 @@ const struct field verify_fields[] = {
 const struct field status_fields[] = {
 	{"repository", FIELD_STRING, FIELD_AT(struct status_config, repository), .max = 2048,
 	 .check = check_repository,
-	 .help = "where the status is pushed to; by default the repository itself",
+	 .help = "where the status refs are pushed to and read from; by default the repository "
+		 "itself",
 	 .example = "repository: https://github.com/acme/infra-status.git"},
+	{"credentials", FIELD_STRUCT_PTR, FIELD_AT(struct status_config, credentials),
+	 .size = sizeof(struct credentials), FIELD_POS(struct credentials, pos),
+	 .fields = credentials_fields,
+	 .help = "who the node is to status.repository; by default who it is to the repository, "
+		 "where that has the same scheme, host and port, and nobody elsewhere",
+	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/status-token}"},
 	{"heartbeat", FIELD_DURATION, FIELD_AT(struct status_config, heartbeat_ms), .min = 1000,
 	 .max = 86400000, .def = "15m",
 	 .help = "how often a status is pushed where nothing changed"},
