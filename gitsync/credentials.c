@@ -78,9 +78,8 @@ static int add_password(const struct remote *remote, json_t *request, struct err
 	if (password.len == 0 || strpbrk(password.buf, "\r\n") || !text ||
 	    strlen(password.buf) != password.len) {
 		json_decref(text);
-		return err_set(err, ERR_CONFIG,
-			       "%s.password_file: '%s' must hold one line of text", place(remote),
-			       who->password_file);
+		return err_set(err, ERR_CONFIG, "%s.password_file: '%s' must hold one line of text",
+			       place(remote), who->password_file);
 	}
 	json_object_set_new(request, "username", json_string(who->username));
 	json_object_set_new(request, "password", text);

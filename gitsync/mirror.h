@@ -88,10 +88,10 @@ struct remote {
 	/* Who we are to it. The files are read by the agent for each operation, below root_fd. */
 	const struct credentials *credentials; /* NULL: nobody */
 	const char *credentials_at; /* where a message says that they are; NULL: "credentials" */
-	const char *ca_file;                   /* https: NULL: the machine's authorities */
-	const char *proxy;                     /* https: http://HOST:PORT; NULL: none */
-	int root_fd;                           /* 0: the machine's own root */
-	struct poller *poller; /* for remote_poll(); NULL: a worker asks each time */
+	const char *ca_file;        /* https: NULL: the machine's authorities */
+	const char *proxy;          /* https: http://HOST:PORT; NULL: none */
+	int root_fd;                /* 0: the machine's own root */
+	struct poller *poller;      /* for remote_poll(); NULL: a worker asks each time */
 };
 
 struct remote_ref {

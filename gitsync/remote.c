@@ -47,7 +47,7 @@ struct call {
 	const struct remote *remote;
 	struct pool *pool;
 	struct url_parts url;
-	char *shown; /* as a message may show it */
+	char *shown;            /* as a message may show it */
 	const char *branch_ref; /* NULL: the branch is none of its business */
 	bool takes_pack;
 	bool pushes;
@@ -93,11 +93,11 @@ static void choose_user(const struct call *call, uid_t *ret_uid, gid_t *ret_gid)
 /* Only where there is something to be put into it: a poll that finds nothing new writes nothing. */
 static int open_folder(struct call *call, struct err *err)
 {
-	AUTO_FREE char *path = xasprintf("%s%s", call->m->path,
-					 call->pushes ? PUSH_FOLDER_SUFFIX
-					 : call->remote->part == REMOTE_STATUS
-						 ? STATUS_FOLDER_SUFFIX
-						 : FOLDER_SUFFIX);
+	AUTO_FREE char *path =
+		xasprintf("%s%s", call->m->path,
+			  call->pushes                          ? PUSH_FOLDER_SUFFIX
+			  : call->remote->part == REMOTE_STATUS ? STATUS_FOLDER_SUFFIX
+								: FOLDER_SUFFIX);
 	uid_t uid;
 	gid_t gid;
 
@@ -129,8 +129,7 @@ static enum ref_interest call_wants(const void *arg, const char *name)
 {
 	const struct call *call = arg;
 
-	if (is_branch(call, name) ||
-	    (wants_own(call) && strcmp(name, call->remote->own_ref) == 0))
+	if (is_branch(call, name) || (wants_own(call) && strcmp(name, call->remote->own_ref) == 0))
 		return REF_NEEDED;
 	return wants_peers(call) && is_status_ref(name, STATUS_PREFIX, call->remote->cluster)
 		       ? REF_WANTED
@@ -531,8 +530,9 @@ bool remote_is_same_host(const char *url, const char *other)
 	struct url_parts a, b;
 	struct err ignored;
 
-	return url_parse(url, pool, &a, &ignored) == 0 && url_parse(other, pool, &b, &ignored) == 0 &&
-	       a.scheme == b.scheme && strcasecmp(a.host, b.host) == 0 && strcmp(a.port, b.port) == 0;
+	return url_parse(url, pool, &a, &ignored) == 0 &&
+	       url_parse(other, pool, &b, &ignored) == 0 && a.scheme == b.scheme &&
+	       strcasecmp(a.host, b.host) == 0 && strcmp(a.port, b.port) == 0;
 }
 
 int remote_push(struct mirror *m, const struct remote *remote, const char *ref, struct err *err)

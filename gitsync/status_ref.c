@@ -281,8 +281,7 @@ int status_ref_rebase(struct mirror *m, const char *cluster, const char *node, c
 
 	if (check_names(cluster, node, err) < 0)
 		return -1;
-	if (git_oid_fromstr(&below, onto) < 0 ||
-	    git_reference_name_to_id(&tip, m->repo, name) < 0)
+	if (git_oid_fromstr(&below, onto) < 0 || git_reference_name_to_id(&tip, m->repo, name) < 0)
 		return git_fail(err, "read '%s' in '%s'", name, m->path);
 	history = xcalloc(most, sizeof(*history));
 	n = list_history(m, &tip, most, history);

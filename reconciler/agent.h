@@ -70,7 +70,8 @@ struct agent {
 	struct unverified unverified;
 	struct push push;
 	struct look look; /* at the second repository, where there is one */
-	char ref_trouble[300]; /* what somebody else did to the own ref; told until the next heartbeat */
+	char ref_trouble
+		[300]; /* what somebody else did to the own ref; told until the next heartbeat */
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
 	struct holder_memory holder;
@@ -82,8 +83,8 @@ struct agent {
 
 #define AGENT_INIT                                                                                 \
 	{                                                                                          \
-		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT,                     \
-		.look = LOOK_INIT, .listener = LISTENER_INIT     \
+		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT, .look = LOOK_INIT,            \
+		.listener = LISTENER_INIT                                                          \
 	}
 
 /* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror

@@ -21,8 +21,8 @@ static bool note(struct agent *agent, const struct apart_word *word)
 {
 	struct look *look = &agent->look;
 	int64_t now = clock_ms();
-	bool news = !look->answered || word->found.moved ||
-		    strcmp(word->found.own, look->there) != 0;
+	bool news =
+		!look->answered || word->found.moved || strcmp(word->found.own, look->there) != 0;
 
 	look->why = word->err;
 	if (word->err.code) {

@@ -28,9 +28,9 @@ struct remote push_remote(const struct agent *agent, const char *url, const char
 		who = second_credentials(agent->config);
 	return (struct remote) {
 		.url = url,
-		.part = is_second                            ? REMOTE_STATUS
+		.part = is_second                          ? REMOTE_STATUS
 			: agent->config->status.repository ? REMOTE_BRANCH
-							     : REMOTE_ALL,
+							   : REMOTE_ALL,
 		.branch = agent->config->branch,
 		.cluster = agent->cluster,
 		.own_ref = own_ref,

@@ -61,8 +61,13 @@ static void recall_late(struct pass *p)
 		recall_quarantine(state);
 		state->status = now;
 	}
-	if (agent->index.generation < earlier.generation)
+	if (agent->index.generation < earlier.generation) {
 		agent->index.generation = earlier.generation;
+		/* The next agent reads it from there. */
+		if (!agent->dry_run &&
+		    index_write(&agent->root, PATH_INDEX, &agent->index, &err) < 0)
+			log_warn("%s", err.msg);
+	}
 	p->dirty = true;
 }
 

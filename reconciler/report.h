@@ -12,16 +12,16 @@
 
 /* What report_status() is made from. Members that a pass did not come to are NULL or zero. */
 struct findings {
-	const char *desired;        /* the branch's tip, or NULL */
-	const struct err *synced;   /* why no remote answered, or NULL */
-	const char *behind;         /* a repository that was passed over, in words, or NULL */
-	const struct err *refused;  /* why the branch's tip may not be taken, or NULL */
-	enum reason refused_reason; /* of the condition */
-	bool refused_forward;       /* it is Synced that is not True, or else Verified */
-	const char *foreign;        /* a ref of this node's that somebody else wrote, or NULL */
+	const char *desired;          /* the branch's tip, or NULL */
+	const struct err *synced;     /* why no remote answered, or NULL */
+	const char *behind;           /* a repository that was passed over, in words, or NULL */
+	const struct err *refused;    /* why the branch's tip may not be taken, or NULL */
+	enum reason refused_reason;   /* of the condition */
+	bool refused_forward;         /* it is Synced that is not True, or else Verified */
+	const char *foreign;          /* a ref of this node's that somebody else wrote, or NULL */
 	const struct err *unreported; /* why the status did not get to its repository, or NULL */
 	const char *ref_trouble;      /* what somebody else did lately to the own ref, or NULL */
-	const struct err *failed;   /* what stopped the pass, or NULL */
+	const struct err *failed;     /* what stopped the pass, or NULL */
 	const struct node_facts *facts;
 	const struct level_health *machine; /* infrastructure; NULL: not looked at */
 	const struct observation *seen; /* NULL: nothing is applied, or it could not be looked at */

@@ -25,15 +25,15 @@ struct pass {
 	struct agent *agent;
 	struct outcome *outcome;
 	struct pool *pool;
-	struct remote remote;    /* the one that answered */
-	struct remote_refs refs; /* what it has; empty where none answered */
-	struct err synced;       /* why none did */
-	const char *behind;      /* a repository that was passed over, in words; NULL: none */
-	const char *foreign;     /* this node's status ref, where somebody else wrote it; NULL */
+	struct remote remote;     /* the one that answered */
+	struct remote_refs refs;  /* what it has; empty where none answered */
+	struct err synced;        /* why none did */
+	const char *behind;       /* a repository that was passed over, in words; NULL: none */
+	const char *foreign;      /* this node's status ref, where somebody else wrote it; NULL */
 	const char *late_history; /* its earlier commit, found after others were made here; NULL */
 	bool moved;               /* the repository had something new */
-	char tip[GIT_OID_HEX];   /* of the branch, "" where none is known */
-	struct refusal refused;  /* the tip is not to be taken, whatever is in it */
+	char tip[GIT_OID_HEX];    /* of the branch, "" where none is known */
+	struct refusal refused;   /* the tip is not to be taken, whatever is in it */
 	struct node_facts facts;
 	bool has_facts;
 	const char *unfinished; /* the apply whose journal is there, as a cause; NULL: none */

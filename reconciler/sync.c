@@ -139,7 +139,8 @@ static void go_on_from(struct pass *p, const char *there)
 static void tell_trouble(struct pass *p, const char *what)
 {
 	p->foreign = what;
-	snprintf(p->agent->ref_trouble, sizeof(p->agent->ref_trouble), "%s: it was put right", what);
+	snprintf(p->agent->ref_trouble, sizeof(p->agent->ref_trouble), "%s: it was put right",
+		 what);
 }
 
 /* A disk that was restored from a backup finds a newer history of its own on the server, and goes on from there; one that was
@@ -151,7 +152,8 @@ static void settle_foreign(struct pass *p, const char *url, const char *there)
 	struct err err = {0};
 
 	if (!there[0]) {
-		tell_trouble(p, pool_printf(p->pool, "%s, which somebody else deleted", own_ref(p)));
+		tell_trouble(p,
+			     pool_printf(p->pool, "%s, which somebody else deleted", own_ref(p)));
 		log_warn("%s: it is pushed again", p->foreign);
 		if (!agent->dry_run && status_ref_set_pushed(agent->mirror, url, agent->cluster,
 							     agent->node, "", &err) < 0)
@@ -223,8 +225,9 @@ static bool needs_fetch(const struct pass *p)
 	for (size_t i = 0; i < p->refs.n; i++) {
 		const struct remote_ref *ref = &p->refs.v[i];
 		bool matters = strcmp(ref->name, branch) == 0 ||
-			       (strcmp(ref->name, own) == 0 ? !here[0] || is_foreign(p, p->remote.url, ref->oid)
-							    : p->agent->state.needs_peers);
+			       (strcmp(ref->name, own) == 0
+					? !here[0] || is_foreign(p, p->remote.url, ref->oid)
+					: p->agent->state.needs_peers);
 
 		if (matters && !is_current(p, ref))
 			return true;

@@ -49,7 +49,7 @@ struct verify {
 };
 
 struct status_config {
-	const char *repository; /* NULL: the same as the definitions */
+	const char *repository;          /* NULL: the same as the definitions */
 	struct credentials *credentials; /* NULL: the definitions' on the same host, else none */
 	int64_t heartbeat_ms;
 	int64_t keep;

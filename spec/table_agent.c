@@ -45,7 +45,8 @@ const struct field status_fields[] = {
 	 .fields = credentials_fields,
 	 .help = "who the node is to status.repository; by default who it is to the repository, "
 		 "where that has the same scheme, host and port, and nobody elsewhere",
-	 .example = "credentials: {username: x-access-token, password_file: /etc/dynia/status-token}"},
+	 .example =
+		 "credentials: {username: x-access-token, password_file: /etc/dynia/status-token}"},
 	{"heartbeat", FIELD_DURATION, FIELD_AT(struct status_config, heartbeat_ms), .min = 1000,
 	 .max = 86400000, .def = "15m",
 	 .help = "how often a status is pushed where nothing changed"},

@@ -109,7 +109,7 @@ class Https:
         (self.folder / "nginx.conf").write_text(NGINX.format(
             folder=self.folder, address=address, port=port, cert=cert, auth=auth, extra=extra, root=repository.bare.parent,
             protocols=protocols, protocol="$http_git_protocol" if version2 else '""', user="$remote_user" if token else "anybody",
-            format="$connection $request_method $uri $status $request_length $bytes_sent"), encoding="utf-8")
+            format="$connection $request_method $uri $status $request_length $bytes_sent $http_authorization"), encoding="utf-8")
         self.processes = []
         try:
             self._start("fcgiwrap", "-s", f"unix:{self.folder}/cgi.sock", "-c", "4")
@@ -128,6 +128,11 @@ class Https:
         """What was asked so far: (connection, method, uri, status, bytes in, bytes out)."""
         rows = (line.split() for line in (self.folder / "access.log").read_text(encoding="utf-8").splitlines())
         return [(int(r[0]), r[1], r[2], int(r[3]), int(r[4]), int(r[5])) for r in rows]
+
+    def credentials(self):
+        """The words that came as a password so far."""
+        rows = (line.split()[6:] for line in (self.folder / "access.log").read_text(encoding="utf-8").splitlines())
+        return {row[1] for row in rows if row[:1] == ["Basic"]}
 
     def stop(self):
         for process in self.processes:

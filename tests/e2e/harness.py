@@ -134,6 +134,16 @@ class Repository:
         self.git("push", "--quiet", "--force", "origin", "main")
         return self.git("rev-parse", "HEAD")
 
+    def second(self, name="status.git"):
+        """A bare repository beside this one, for the status refs."""
+        other = object.__new__(Repository)
+        other.tree, other.bare = None, self.bare.with_name(name)
+        self._git("init", "--quiet", "--bare", "--initial-branch=main", other.bare)
+        return other
+
+    def refs(self):
+        return self._git("-C", self.bare, "for-each-ref", "--format=%(refname)").stdout.split()
+
     def status(self, node, cluster="demo", rev=""):
         """status.json of a node, as it was pushed."""
         return json.loads(self._git("-C", self.bare, "show", f"status/{cluster}/{node}{rev}:status.json").stdout)
@@ -143,8 +153,7 @@ class Repository:
         return self._git("-C", self.bare, "log", "--format=%s", f"status/{cluster}/{node}").stdout.splitlines()
 
     def has_status(self, node, cluster="demo"):
-        refs = self._git("-C", self.bare, "for-each-ref", "--format=%(refname)").stdout.split()
-        return f"refs/heads/status/{cluster}/{node}" in refs
+        return f"refs/heads/status/{cluster}/{node}" in self.refs()
 
 
 class Daemon:

@@ -138,3 +138,76 @@ def test_a_running_agents_disk_is_lost(demo):
     node.start()
     wait_for(lambda: node.fetch(HOST).status == 200, 60, "page")
     wait_for(lambda: demo.repository.status(node.name)["generation"] == 2, 60, "generation")
+
+
+def in_a_second_repository(site):
+    """The first node's status goes to a second repository."""
+    second, node = site.repository.second(), site.nodes[0]
+    config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8")
+    url = site.serve().replace(site.repository.bare.name, second.bare.name)
+    node.write("etc/dynia/agent.yaml", f"{config}status: {{repository: '{url}'}}\n")
+    return second, node
+
+
+def test_the_history_comes_from_the_second_repository(demo):
+    second, node = in_a_second_repository(demo)
+    for text in ("second", "third"):
+        change_the_page(demo.repository, text)
+        node.once()
+    before, history = second.status(node.name), second.log(node.name)
+    lose_the_disk(node)
+    done = node.once()
+    assert "the state was lost: the status ref says generation 2" in done.stderr
+    after = second.status(node.name)
+    assert after["generation"] == 3 and after["high_water"] == before["high_water"]
+    assert second.log(node.name)[-len(history):] == history
+    assert not demo.repository.has_status(node.name)
+    # The same with a loop, which waits for what it should know first.
+    lose_the_disk(node)
+    history = second.log(node.name)
+    node.start()
+    wait_for(lambda: second.log(node.name) != history, 60, "status")
+    wait_for(lambda: second.status(node.name)["generation"] == 4, 60, "the next number")
+    assert second.log(node.name)[-len(history):] == history
+    assert "the state was lost: the status ref says generation 3" in node.log.read_text(encoding="utf-8")
+
+
+def test_a_history_that_is_found_late_is_not_lost(demo):
+    """The second repository is away when the node comes back: it serves, and goes on from its history once that is there."""
+    second, node = in_a_second_repository(demo)
+    for text in ("second", "third", "fourth"):
+        change_the_page(demo.repository, text)
+        node.once()
+    history, away = second.log(node.name), second.bare.with_name("away")
+    second.bare.rename(away)
+    lose_the_disk(node)
+    node.start()
+    wait_for(lambda: "fourth" in node.fetch(HOST).body, 60, "page")
+    wait_for(lambda: "the status repository" in node.log.read_text(encoding="utf-8"), 60, "the trouble in the log")
+    away.rename(second.bare)
+    wait_for(lambda: len(second.log(node.name)) > len(history), 90, "status")
+    node.stop_agent()
+    assert second.log(node.name)[-len(history):] == history
+    assert "which this node wrote before its disk was lost" in node.log.read_text(encoding="utf-8")
+    assert "somebody else" not in node.log.read_text(encoding="utf-8")
+    node.once()
+    assert second.status(node.name)["generation"] >= 3
+    assert second.log(node.name)[-len(history):] == history
+
+
+def test_a_bad_commit_is_not_tried_again_by_the_word_of_the_second_repository(demo):
+    second, _ = in_a_second_repository(demo)
+    repository, node = demo.repository, demo.nodes[0]
+    repository.write(SERVICE, "version: 1\nhosts: [hello.demo.test]\nstatic: ./site\n"
+                              "health: {path: /index.html, interval: 1s, timeout: 1s}\n")
+    repository.write(CLUSTER, repository.read(CLUSTER) + "rollout: {health_timeout: 3s}\n")
+    repository.commit("asked for its page")
+    node.once()
+    repository.git("mv", PAGE, PAGE.replace("index", "start"))
+    bad = repository.commit("lose the page")
+    assert node.once(check=False).returncode == 1
+    assert second.status(node.name)["revision"]["quarantined"] == bad
+    lose_the_disk(node)
+    done = node.once(check=False)
+    assert done.returncode == 1 and "start.html" not in done.stderr, "not for a moment"
+    assert node.fetch(HOST).status == 200

@@ -138,6 +138,7 @@ def test_facts_of_others_are_checked_as_a_strangers(served):
 
 
 def set_status(repository, node, text):
+    """Somebody writes a node's ref."""
     def plumb(*argv, stdin=None):
         return subprocess.run(["git", "-C", str(repository.bare), *argv], input=stdin, capture_output=True, check=True,
                               env={**os.environ, **harness.GIT_ENV}).stdout.decode().strip()
@@ -243,3 +244,252 @@ def test_a_second_repository_that_hangs_holds_up_no_pass(served):
         assert ref(repository, node) == before, "it goes to the second one alone"
     finally:
         gate.stop()
+
+
+# --- status.repository: a second repository, for the status refs alone --------------------------------------------------
+
+
+def condition(status, kind):
+    return next(c for c in status["conditions"] if c["type"] == kind)
+
+
+@pytest.fixture
+def apart(demo):
+    """Both nodes have their status refs in a second repository, which git daemon serves beside the first."""
+    demo.second = demo.repository.second()
+    demo.second_url = demo.serve().replace(demo.repository.bare.name, demo.second.bare.name)
+    for node in demo.nodes:
+        configure(node, f"status: {{repository: '{demo.second_url}'}}")
+    return demo
+
+
+def test_a_second_repository_has_the_status_refs_and_the_first_none(apart):
+    for node in apart.nodes:
+        node.once()
+    assert apart.repository.refs() == ["refs/heads/main"]
+    assert apart.second.refs() == ["refs/heads/status/demo/brave-panda", "refs/heads/status/demo/misty-owl"]
+    node = apart.nodes[0]
+    before = ref(apart.second, node)
+    node.once()
+    assert ref(apart.second, node) == before, "nothing new is no commit"
+    commit = change_the_page(apart.repository, "second")
+    node.once()
+    status = apart.second.status(node.name)
+    assert status["revision"]["applied"] == commit
+    assert (condition(status, "Reported")["status"], condition(status, "Reported")["reason"]) == ("True", "Pushed")
+
+
+@pytest.fixture
+def with_peers(demo):
+    """A node that needs the other's address, which comes from its status ref. It has a network of its own, and its repositories by
+    path; the other one is a ref alone."""
+    demo.second, node = demo.repository.second(), demo.nodes[0]
+    space = f"dyna-{os.getpid()}"
+    demo.repository.replace(CLUSTER, demo.address(1), "10.1.2.1")
+    demo.repository.replace(CLUSTER, f"misty-owl: {{address: {demo.address(2)}}}", "misty-owl: {}")
+    demo.repository.commit("its address comes from its status")
+    config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace(demo.serve(), str(demo.repository.bare))
+    node.write("etc/dynia/agent.yaml", config.replace(f"listen: {node.address}", "listen: 127.0.0.1") +
+               f"status: {{repository: '{demo.second.bare}'}}\n")
+    harness.run("ip", "netns", "add", space)
+    try:
+        harness.run("ip", "-n", space, "link", "set", "lo", "up")
+        harness.run("ip", "-n", space, "addr", "add", "10.1.2.1/24", "dev", "lo")
+        node.as_user = ["ip", "netns", "exec", space]
+        node.once()
+        yield demo
+        node.stop()
+    finally:
+        harness.end_processes_below(node.root)
+        harness.run("ip", "netns", "del", space)
+
+
+def set_address(repository, status, address):
+    set_status(repository, "misty-owl", json.dumps({**status, "node": "misty-owl", "facts": {**status["facts"], "address": address}}))
+
+
+def test_addresses_of_others_come_from_the_second_repository(with_peers):
+    node, second = with_peers.nodes[0], with_peers.second
+    haproxy, status = node.root / "opt/dynia/haproxy/haproxy.cfg", second.status(node.name)
+    set_address(with_peers.repository, status, "10.9.9.9")
+    set_address(second, status, "10.1.2.3")
+    node.once()
+    written = haproxy.read_text(encoding="utf-8")
+    assert "10.1.2.3" in written and "10.9.9.9" not in written, "and not from the first"
+    node.start()
+    set_address(second, status, "10.1.2.4")
+    wait_for(lambda: "10.1.2.4" in haproxy.read_text(encoding="utf-8"), 90, "the new address, with no commit to the definitions")
+    node.stop_agent()
+    git(second, "update-ref", "-d", "refs/heads/status/demo/misty-owl")
+    node.once()
+    assert "10.1.2.4" not in haproxy.read_text(encoding="utf-8"), "a node that is gone"
+
+
+def test_bad_refs_in_the_second_repository_do_no_harm(with_peers):
+    repository, second, node = with_peers.repository, with_peers.second, with_peers.nodes[0]
+    mirror = type("Mirror", (), {"bare": node.root / "var/lib/dynia/repo.git"})
+    status, own = second.status(node.name), ref(second, node)
+    git(second, "tag", "-a", "-m", "a tag", "annotated", own)
+    targets = {"a-blob": git(second, "hash-object", "-w", "/etc/hostname"), "a-tree": git(second, "rev-parse", f"{own}^{{tree}}"),
+               "a-tag": git(second, "rev-parse", "annotated"), "a-void": "1" * 40, "a-mess": "no id"}
+    for name, target in targets.items():
+        (second.bare / "refs/heads/status/demo" / name).write_text(f"{target}\n", encoding="ascii")
+    git(second, "symbolic-ref", "refs/heads/status/demo/a-link", f"refs/heads/status/demo/{node.name}")
+    git(second, "update-ref", "refs/heads/status/demo/-x", own)
+    git(second, "update-ref", "refs/heads/main", own)
+    set_status(second, "misty-owl", "x" * (2 << 20))
+    commit = change_the_page(repository, "all the same")
+    node.once(check=False)
+    for name in ("a-mess", "a-void"):
+        (second.bare / "refs/heads/status/demo" / name).unlink()
+    set_address(second, status, "10.1.2.3")
+    node.once()
+    assert "10.1.2.3" in (node.root / "opt/dynia/haproxy/haproxy.cfg").read_text(encoding="utf-8")
+    assert second.status(node.name)["revision"]["applied"] == commit
+    there = git(mirror, "for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
+    assert there == ["refs/heads/main", "refs/heads/status/demo/brave-panda", "refs/heads/status/demo/misty-owl"], there
+    assert git(mirror, "rev-parse", "main") == commit, "its branch is none of ours"
+    git(second, "symbolic-ref", f"refs/heads/status/demo/{node.name}", "refs/heads/main")
+    commit = change_the_page(repository, "and again")
+    node.once(check=False)
+    assert "and again" in (node.root / "opt/dynia/sites/hello/index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(params=["one", "two"])
+def told(request, demo):
+    """A node that has reported, and the repository of its status: the definitions' own, and a second one."""
+    node = demo.nodes[0]
+    where = demo.repository
+    if request.param == "two":
+        where = demo.repository.second()
+        configure(node, f"status: {{repository: '{demo.serve().replace(demo.repository.bare.name, where.bare.name)}'}}")
+    for text in ("second", "third"):
+        change_the_page(demo.repository, text)
+        node.once()
+    return node, where
+
+
+def test_an_own_ref_that_was_deleted_is_told_and_put_back(told):
+    node, where = told
+    name, before = f"refs/heads/status/demo/{node.name}", where.log(node.name)
+    git(where, "update-ref", "-d", name)
+    done = node.once()
+    assert f"{name}, which somebody else deleted: it is pushed again" in done.stderr
+    status = where.status(node.name)
+    assert where.log(node.name)[-len(before):] == before, "with all of its history"
+    assert status["drift"][-1]["what"] == f"{name}, which somebody else deleted"
+    reported = condition(status, "Reported")
+    assert (reported["reason"], reported["message"]) == ("StatusRefReplaced", f"{name}, which somebody else deleted: it was put right")
+    assert "somebody else" not in node.once().stderr, "once"
+    assert condition(where.status(node.name), "Reported")["reason"] == "Pushed"
+
+
+def test_an_own_ref_that_was_overwritten_is_told_and_put_right(told):
+    node, where = told
+    name, before = f"refs/heads/status/demo/{node.name}", where.log(node.name)
+    set_status(where, node.name, json.dumps({**where.status(node.name), "generation": 77}))
+    foreign = ref(where, node)
+    done = node.once()
+    assert f"{name}, which somebody else set to {foreign[:7]}: it is replaced" in done.stderr
+    status = where.status(node.name)
+    assert where.log(node.name)[-len(before):] == before and status["generation"] != 77
+    assert condition(status, "Reported")["reason"] == "StatusRefReplaced"
+    assert status["drift"][-1]["what"] == f"{name}, which somebody else set to {foreign[:7]}"
+
+
+def test_a_second_repository_that_is_down_stops_nothing_and_hides_nothing(apart):
+    node, repository = apart.nodes[0], apart.repository
+    node.once()
+    apart.second.bare.rename(apart.second.bare.with_name("gone"))
+    commit = change_the_page(repository, "without it")
+    done = node.once(check=False)
+    assert done.returncode == 1 and "the status repository: 'git://" in done.stderr and "without it" in node.fetch(HOST).body
+    node.start()
+    wait_for(lambda: "the status repository" in node.log.read_text(encoding="utf-8"), 60, "the trouble in the log")
+    commit = change_the_page(repository, "still without it")
+    wait_for(lambda: "still without it" in node.fetch(HOST).body, 60, "page")
+    apart.daemon.stop()
+    wait_for(lambda: any("Connection refused; and " in line and "status repository" in line
+                         for line in node.log.read_text(encoding="utf-8").splitlines()), 60, "both, in one line")
+    apart.daemon = None
+    apart.serve()
+    apart.second.bare.with_name("gone").rename(apart.second.bare)
+    wait_for(lambda: f"healthy at {commit[:7]}" in "".join(apart.second.log(node.name)[:2]), 90, "status")
+    wait_for(lambda: condition(apart.second.status(node.name), "Reported")["status"] == "True", 60, "Reported")
+    history = [condition(apart.second.status(node.name, rev=f"~{i}"), "Reported") for i in range(len(apart.second.log(node.name)))]
+    assert any(c["status"] == "False" and "the status repository" in c["message"] for c in history), "it says so afterwards"
+    node.stop_agent()
+
+
+def test_credentials_of_one_repository_go_to_no_other_host(demo):
+    """Two servers, each with a token of its own."""
+    node, repository = demo.nodes[0], demo.repository
+    second = repository.second()
+    authority = git_servers.Authority(demo.folder / "authority")
+    first_server = git_servers.Https(repository, demo.address(240), authority.sign("one", demo.address(240)), token="token-one")
+    try:
+        second_server = git_servers.Https(second, demo.address(241), authority.sign("two", demo.address(241)), token="token-two")
+    except BaseException:
+        first_server.stop()
+        raise
+    try:
+        node.write("etc/dynia/ca.pem", authority.pem.read_text(encoding="utf-8"))
+        for name in ("one", "two"):
+            node.write(f"etc/dynia/{name}", f"token-{name}\n", 0o600)
+        config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace(demo.serve(), first_server.url)
+        config += "ca_file: /etc/dynia/ca.pem\ncredentials: {username: node, password_file: /etc/dynia/one}\n"
+        node.write("etc/dynia/agent.yaml", f"{config}status: {{repository: '{second_server.url}'}}\n")
+        done = node.once(check=False)
+        assert done.returncode == 1 and "the status repository" in done.stderr and "status 401" in done.stderr, done.stderr
+        assert second_server.credentials() == set(), "the first one's token is not for it"
+        node.write("etc/dynia/agent.yaml", f"{config}status:\n  repository: '{second_server.url}'\n"
+                                           "  credentials: {username: node, password_file: /etc/dynia/two}\n")
+        node.once()
+        assert second.refs() == [f"refs/heads/status/demo/{node.name}"]
+        assert second_server.credentials() == {git_servers.basic("node", "token-two")}
+        assert first_server.credentials() == {git_servers.basic("node", "token-one")}
+        assert len({row[2] for row in first_server.requests()}) > 0 and not [
+            row for row in first_server.requests() if "receive-pack" in row[2]], "nothing is pushed to the first"
+    finally:
+        first_server.stop()
+        second_server.stop()
+
+
+def test_a_second_repository_on_the_same_host_takes_the_same_credentials(demo):
+    node, repository = demo.nodes[0], demo.repository
+    second = repository.second()
+    server = git_servers.Ssh(repository, demo.address(242))
+    try:
+        node.write("etc/dynia/id", server.key.read_text(encoding="utf-8"), 0o600)
+        node.write("etc/dynia/known_hosts", server.known_hosts())
+        config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace(demo.serve(), server.url)
+        node.write("etc/dynia/agent.yaml", f"{config}credentials: {{ssh_key: /etc/dynia/id, known_hosts: /etc/dynia/known_hosts}}\n"
+                                           f"status: {{repository: '{server.url.replace('infra.git', second.bare.name)}'}}\n")
+        node.once()
+        assert second.refs() == [f"refs/heads/status/demo/{node.name}"]
+    finally:
+        server.stop()
+
+
+def test_an_idle_pass_asks_the_first_repository_alone(demo):
+    """One request a pass on the kept connection; the second one is asked with the heartbeat."""
+    node, repository = demo.nodes[0], demo.repository
+    second = repository.second()
+    authority = git_servers.Authority(demo.folder / "authority")
+    server = git_servers.Https(repository, demo.address(240), authority.sign("one", demo.address(240)))
+    try:
+        node.write("etc/dynia/ca.pem", authority.pem.read_text(encoding="utf-8"))
+        config = (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace(demo.serve(), server.url)
+        node.write("etc/dynia/agent.yaml", f"{config}ca_file: /etc/dynia/ca.pem\n"
+                                           f"status: {{repository: '{server.base}/{second.bare.name}'}}\n")
+        node.start()
+        wait_for(lambda: second.has_status(node.name) and "healthy" in second.log(node.name)[0], 90, "status")
+        more_passes(node, 4)
+        before = len(server.requests())
+        more_passes(node, 5)
+        new = server.requests()[before:]
+        assert len(new) >= 5 and {row[2] for row in new} == {f"/{repository.bare.name}/git-upload-pack"}, new
+        assert len({row[0] for row in new}) == 1
+        node.stop_agent()
+    finally:
+        server.stop()
