@@ -68,7 +68,9 @@ static int once(struct agent *agent)
 			clock_sleep_ms(TRIAL_WAIT_MS);
 		rc = reconcile_once(agent, &outcome, &err);
 	} while (rc == 0 && outcome.on_trial);
-	if (push_settle(agent, &late) < 0 && rc == 0)
+	if (push_settle(agent, &late) == 0)
+		upkeep_settle(agent);
+	else if (rc == 0)
 		return failed(&late);
 	return rc < 0 ? failed(&err) : EXIT_DONE;
 }

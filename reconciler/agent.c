@@ -202,6 +202,7 @@ void agent_release(struct agent *agent)
 		return;
 	push_end(agent);
 	apart_end(&agent->look.job);
+	apart_end(&agent->upkeep.job);
 	ear_close(agent);
 	free(agent->probes);
 	services_free(agent->services);
@@ -389,6 +390,7 @@ int agent_run(struct agent *agent, struct err *err)
 		ear_show(agent);
 
 		log_outcome(agent, failed, &failure);
+		upkeep_tend(agent);
 		if (outcome.changed || agent->counts.passes == 1)
 			memory_give_back();
 		if (!outcome.on_trial)
@@ -402,6 +404,7 @@ int agent_run(struct agent *agent, struct err *err)
 	notify_stopping();
 	push_end(agent);
 	apart_end(&agent->look.job);
+	apart_end(&agent->upkeep.job);
 	ear_close(agent);
 	return go_on;
 }

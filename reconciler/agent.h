@@ -28,6 +28,7 @@
 #include "reconciler/services.h"
 #include "reconciler/state.h"
 #include "reconciler/took.h"
+#include "reconciler/upkeep.h"
 #include "spec/model.h"
 
 struct agent_options {
@@ -70,6 +71,7 @@ struct agent {
 	struct unverified unverified;
 	struct push push;
 	struct look look; /* at the second repository, where there is one */
+	struct upkeep upkeep;
 	char ref_trouble
 		[300]; /* what somebody else did to the own ref; told until the next heartbeat */
 	struct listener listener; /* while agent_run() is at it */
@@ -84,7 +86,7 @@ struct agent {
 #define AGENT_INIT                                                                                 \
 	{                                                                                          \
 		.root = ROOT_INIT, .lock_fd = -1, .push = PUSH_INIT, .look = LOOK_INIT,            \
-		.listener = LISTENER_INIT                                                          \
+		.upkeep = UPKEEP_INIT, .listener = LISTENER_INIT                                   \
 	}
 
 /* Reads the configuration, takes the lock (ERR_SYSTEM where another agent has it), opens the mirror

@@ -34,6 +34,7 @@ struct apart {
 struct apart_word {
 	struct err err; /* code ERR_NONE: it succeeded */
 	struct status_found found;
+	char packed[GIT_OID_HEX];
 };
 
 /* `work` runs in the child, and fills the word, which is zero before. */

@@ -493,3 +493,38 @@ def test_an_idle_pass_asks_the_first_repository_alone(demo):
         node.stop_agent()
     finally:
         server.stop()
+
+
+def clutter(node):
+    """More than a thousand loose objects, as a month of heartbeats leaves them."""
+    mirror = node.root / "var/lib/dynia/repo.git"
+    for i in range(1500):
+        (node.root / f"blob{i}").write_text(f"{i}\n", encoding="utf-8")
+    paths = "".join(f"{node.root}/blob{i}\n" for i in range(1500))
+    harness.run("git", "-C", mirror, "hash-object", "-w", "--stdin-paths", input=paths)
+    return mirror
+
+
+def files_of_objects(mirror):
+    return sum(path.is_file() for path in (mirror / "objects").rglob("*"))
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_the_mirror_does_not_grow_by_files_for_ever(served, loop):
+    node, repository = served.nodes[0], served.repository
+    mirror = clutter(node)
+    if loop:
+        node.start()
+        wait_for(lambda: "one pack now" in node.log.read_text(encoding="utf-8"), 60, "upkeep")
+    else:
+        assert "one pack now" in node.once().stderr
+    assert files_of_objects(mirror) < 20
+    harness.run("git", "-C", mirror, "fsck", "--full")
+    harness.run("git", "-C", mirror, "cat-file", "-e", harness.run("git", "hash-object", node.root / "blob7").stdout.strip())
+    repository.replace("clusters/demo/cluster.yaml", "stats: {port: 18404}", "stats: {port: 18404}\n  max_connections: 100")
+    head = repository.commit("after the upkeep")
+    if loop:
+        wait_for(lambda: repository.status(node.name)["revision"]["last_good"] == head, 60, "the commit")
+    else:
+        node.once()
+    assert repository.status(node.name)["revision"]["last_good"] == head
