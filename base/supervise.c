@@ -31,7 +31,7 @@ static void close_pipe(int *fd)
 	*fd = -1;
 }
 
-static void read_pipe(int *fd, struct strbuf *to)
+static void read_pipe(int *fd, struct strbuf *to, int *ret_error)
 {
 	char chunk[16384];
 
@@ -42,6 +42,8 @@ static void read_pipe(int *fd, struct strbuf *to)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
+		if (n < 0)
+			*ret_error = errno;
 		if (n <= 0) {
 			close_pipe(fd);
 			return;
@@ -105,7 +107,8 @@ static int watch(struct supervised *child, int pidfd, int timeout_ms, struct err
 			return err_errno(err, "wait for a child");
 		for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++) {
 			if (fds[i].revents)
-				read_pipe(&child->pipes[i].fd, child->pipes[i].to);
+				read_pipe(&child->pipes[i].fd, child->pipes[i].to,
+					  &child->read_error);
 		}
 		if (fds[2].revents) {
 			stage = STAGE_DRAINING;
@@ -143,5 +146,9 @@ int supervise(struct supervised *child, int timeout_ms, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
 		close_pipe(&child->pipes[i].fd);
 	reap(child);
+	if (rc == 0 && child->read_error) {
+		errno = child->read_error;
+		return err_errno(err, "read what a child wrote");
+	}
 	return rc;
 }

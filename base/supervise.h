@@ -17,6 +17,7 @@ struct supervised {
 		int fd;            /* read end; always closed by supervise() */
 		struct strbuf *to; /* NULL: read and dropped */
 	} pipes[2];
+	int read_error; /* errno of a pipe that could not be read: what it wrote is not all there */
 	bool timed_out; /* result: the deadline passed */
 	int status;     /* result: exit status, or 128 + signal */
 };

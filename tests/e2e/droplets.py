@@ -140,4 +140,4 @@ class Droplets(Machines):
                 self.metadata.close()
         finally:
             super().close()
-            run("ip", "link", "delete", VPC_BRIDGE, check=False)
+            self.remove_bridge(VPC_BRIDGE)
