@@ -79,6 +79,7 @@ const char *err_code_reason(enum err_code code)
 		[ERR_LIMIT] = "LimitError",
 		[ERR_DOCKER] = "DockerUnavailable",
 		[ERR_IMAGE] = "ImageUnavailable",
+		[ERR_WAITS] = "WaitsForCredentials",
 	};
 
 	return (size_t)code < ARRAY_SIZE(reasons) ? reasons[code] : "UnknownError";

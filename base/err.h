@@ -29,6 +29,7 @@ enum err_code {
 	ERR_LIMIT,   /* something is larger than it may be */
 	ERR_DOCKER,  /* Docker does not answer, or does not do what it is asked */
 	ERR_IMAGE,   /* an image cannot be had */
+	ERR_WAITS,   /* a credential has not come yet */
 };
 
 struct err {

@@ -14,7 +14,7 @@ static const struct boot_provider *const providers[] = {&provider_digitalocean,
 
 static const char *const verbs[] = {
 	[BOOT_CREATE] = "create", [BOOT_CHANGE] = "change", [BOOT_ASSIGN] = "assign",
-	[BOOT_WAIT] = "wait",     [BOOT_DELETE] = "delete",
+	[BOOT_WAIT] = "wait",     [BOOT_DELETE] = "delete", [BOOT_SEND] = "send",
 };
 
 static const char *const states[] = {
@@ -60,6 +60,12 @@ static void name_nodes(struct boot *boot)
 	}
 }
 
+static bool is_wanted(const struct boot_provider *provider, const struct cluster *cluster,
+		      const struct boot_options *options)
+{
+	return provider->is_named(cluster) && (provider->plan_deliver || !options->deliver_only);
+}
+
 int boot_open(struct boot *boot, const struct cluster *cluster, const struct boot_options *options,
 	      struct err *err)
 {
@@ -69,7 +75,7 @@ int boot_open(struct boot *boot, const struct cluster *cluster, const struct boo
 	boot->mark = cluster_mark(boot->pool, cluster->name);
 	name_nodes(boot);
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
-		if (!providers[i]->is_named(cluster))
+		if (!is_wanted(providers[i], cluster, options))
 			continue;
 		named++;
 		if (providers[i]->open(boot, err) < 0)
@@ -78,11 +84,14 @@ int boot_open(struct boot *boot, const struct cluster *cluster, const struct boo
 	if (options->replace && !cluster_find_node(cluster, options->replace))
 		return err_set(err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name,
 			       options->replace);
+	if (options->only_node && !cluster_find_node(cluster, options->only_node))
+		return err_set(err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name,
+			       options->only_node);
 	if (!named)
 		return err_set(err, ERR_USAGE,
-			       "cluster '%s' names no provider: add provider.digitalocean or "
-			       "dns.cloudflare to %s",
-			       cluster->name, cluster->path);
+			       "cluster '%s' names no provider: add provider.digitalocean%s to %s",
+			       cluster->name, options->deliver_only ? "" : " or dns.cloudflare",
+			       cluster->path);
 	return 0;
 }
 
@@ -209,14 +218,17 @@ static int plan(struct boot *boot, bool destroy, struct err *err)
 	boot->n_notes = 0;
 	boot->destroying = destroy;
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
-		if (providers[i]->is_named(boot->cluster) && providers[i]->look(boot, err) < 0)
+		if (is_wanted(providers[i], boot->cluster, &boot->options) &&
+		    providers[i]->look(boot, err) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
 		const struct boot_provider *provider = providers[i];
 
-		if (!provider->is_named(boot->cluster))
+		if (!is_wanted(provider, boot->cluster, &boot->options))
 			continue;
-		if ((destroy ? provider->plan_destroy : provider->plan)(boot, err) < 0)
+		if ((destroy                      ? provider->plan_destroy
+		     : boot->options.deliver_only ? provider->plan_deliver
+						  : provider->plan)(boot, err) < 0)
 			return -1;
 	}
 	sort_steps(boot);

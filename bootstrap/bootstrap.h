@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/strvec.h"
 #include "bootstrap/api.h"
 #include "bootstrap/digitalocean.h"
 #include "bootstrap/dns.h"
@@ -28,12 +29,13 @@ enum boot_phase {
 	BOOT_MACHINES, /* droplets, all at the same time */
 	BOOT_ADDRESS,  /* the reserved IP to a machine that stays */
 	BOOT_RECORDS,
-	BOOT_DRAIN,  /* time for what still comes to machines that go */
-	BOOT_REMOVE, /* machines that no longer belong */
-	BOOT_LAST,   /* what they stood on */
+	BOOT_DRAIN,   /* time for what still comes to machines that go */
+	BOOT_REMOVE,  /* machines that no longer belong */
+	BOOT_LAST,    /* what they stood on */
+	BOOT_DELIVER, /* credentials, once all else is done: machines take their time to come up */
 };
 
-enum boot_verb { BOOT_CREATE, BOOT_CHANGE, BOOT_ASSIGN, BOOT_WAIT, BOOT_DELETE };
+enum boot_verb { BOOT_CREATE, BOOT_CHANGE, BOOT_ASSIGN, BOOT_WAIT, BOOT_DELETE, BOOT_SEND };
 enum boot_state { BOOT_PLANNED, BOOT_RUNNING, BOOT_DONE, BOOT_FAILED };
 
 struct boot;
@@ -82,7 +84,11 @@ struct boot_options {
 	const char *replace;  /* a node's name: its machine goes, and another comes. NULL: none */
 	bool release_address; /* destroy: the reserved IP, too */
 	int64_t drain_ms;
-	int64_t machine_ms; /* how long a machine may take to come up */
+	int64_t machine_ms; /* how long a machine may take to come up, and to be ready for credentials */
+	const char *credentials; /* the folder of what goes to the nodes (deliver.h); NULL: none */
+	const char *identity;    /* the private key for ssh; NULL: as ssh finds it */
+	bool deliver_only;       /* plan nothing but credentials, for all nodes or for only_node */
+	const char *only_node;
 	/* Told of each change of a step's state, and, with NULL, now and then in a long wait. */
 	void (*progress)(void *arg, const struct boot *boot, const struct boot_step *step);
 	void *progress_arg;
@@ -106,6 +112,9 @@ struct boot_cloud {
 	bool firewall_is_right;
 	int64_t listed_ms; /* when the droplets were listed last */
 	unsigned polls;
+	unsigned looks; /* for credentials */
+	struct strvec
+		loose_tags; /* of keys of the cluster's droplets (contact.h), and on nothing */
 };
 
 struct boot_records {

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "bootstrap/contact.h"
 
 #define PER_PAGE "200"
 /* A list that goes on for ever ends here: 100,000 elements. */
@@ -124,6 +125,28 @@ static void take_addresses(const json_t *json, struct pool *pool, struct droplet
 	}
 }
 
+static void take_tags(const json_t *json, struct pool *pool, struct droplet *ret)
+{
+	const struct {
+		const char *kind;
+		const char **ret;
+	} rows[] = {{CONTACT_TAG, &ret->contact}, {HOST_KEY_TAG, &ret->host_key}};
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(json, "tags"), i, item)
+	{
+		const char *tag = json_string_value(item);
+
+		for (size_t k = 0; tag && k < ARRAY_SIZE(rows); k++) {
+			const char *hex = key_tag_hex(tag, rows[k].kind);
+
+			if (hex)
+				*rows[k].ret = pool_strdup(pool, hex);
+		}
+	}
+}
+
 int droplet_read(const struct api *api, const json_t *json, struct pool *pool, struct droplet *ret,
 		 struct err *err)
 {
@@ -144,6 +167,7 @@ int droplet_read(const struct api *api, const json_t *json, struct pool *pool, s
 	ret->size = ret->size ? ret->size : "";
 	ret->region = ret->region ? ret->region : "";
 	take_addresses(json, pool, ret);
+	take_tags(json, pool, ret);
 	return 0;
 }
 
@@ -205,6 +229,15 @@ int droplets_find(const struct droplets *droplets, const char *name, struct drop
 		*ret = droplet;
 	}
 	return 0;
+}
+
+/* --- tags ------------------------------------------------------------------------------ */
+
+bool tag_is_loose(const json_t *tag)
+{
+	const json_t *count = json_object_get(json_object_get(tag, "resources"), "count");
+
+	return json_is_integer(count) && json_integer_value(count) == 0;
 }
 
 /* --- reserved IPs ---------------------------------------------------------------------- */

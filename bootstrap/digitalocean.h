@@ -19,7 +19,9 @@ struct droplet {
 	const char *region;
 	const char *public_address; /* NULL: none yet */
 	const char *private_address;
-	double monthly; /* dollars */
+	double monthly;       /* dollars */
+	const char *contact;  /* bootstrap/contact.h: hex of the tag; NULL: none, or delivered */
+	const char *host_key; /* hex of the tag; NULL: not known yet */
 };
 
 struct droplets {
@@ -60,6 +62,8 @@ int droplet_read(const struct api *api, const json_t *json, struct pool *pool, s
 		 struct err *err);
 int reserved_ip_read(const struct api *api, const json_t *json, struct pool *pool,
 		     struct reserved_ip *ret, struct err *err);
+/* A tag that nothing has. */
+bool tag_is_loose(const json_t *tag);
 /* The droplets that bear the tag. */
 int droplets_list(struct api *api, const char *tag, struct pool *pool, struct droplets *ret,
 		  struct err *err);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/strvec.h"
+#include "bootstrap/contact.h"
 #include "bootstrap/digitalocean_parts.h"
 #include "bootstrap/provider.h"
 #include "bootstrap/user_data.h"
@@ -164,6 +165,7 @@ int machines_plan(struct boot *boot, struct err *err)
 {
 	for (size_t i = 0; i < boot->n_nodes; i++) {
 		struct boot_node *node = &boot->nodes[i];
+		struct contact contact = {0};
 		const struct size *size;
 		struct boot_step *step;
 		const char *ignored;
@@ -188,8 +190,12 @@ int machines_plan(struct boot *boot, struct err *err)
 					  node->size, node->region, node->node->name);
 			continue;
 		}
+		/* A key like the one that it will get: the whole must fit. */
 		if (check_size(boot, node, &size, err) < 0 ||
-		    user_data_text(boot->cluster, node->node, boot->pool, &ignored, err) < 0)
+		    (boot_config(boot)->ssh_keys.n &&
+		     contact_new(boot->pool, boot->cluster->name, &contact, err) < 0) ||
+		    user_data_text(boot->cluster, node->node, contact.private_key, boot->pool,
+				   &ignored, err) < 0)
 			return -1;
 		step = boot_add(boot, BOOT_MACHINES, BOOT_CREATE, "droplet", node->name,
 				&work_droplet);

@@ -3,23 +3,24 @@
 
 #include "base/cleanup.h"
 #include "base/strvec.h"
+#include "bootstrap/contact.h"
 #include "bootstrap/digitalocean_parts.h"
 #include "bootstrap/provider.h"
 
 /* --- looking --------------------------------------------------------------------------- */
 
-int network_look_at_tag(struct boot *boot, struct err *err)
+int network_take_tag(void *arg, const json_t *item, struct err *err)
 {
-	struct api *api = &boot->cloud.api;
-	const char *path =
-		pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, boot->mark));
-	json_t *answer = NULL;
+	struct boot *boot = arg;
+	const char *name = json_text(item, "name", boot->pool);
 
-	boot->cloud.has_tag = api_get(api, path, &answer, err) == 0;
-	json_decref(answer);
-	if (!boot->cloud.has_tag && api->status != 404)
-		return -1;
-	err_clear(err);
+	(void)err;
+	if (!name)
+		return 0;
+	if (strcmp(name, boot->mark) == 0)
+		boot->cloud.has_tag = true;
+	else if (tag_is_loose(item) && key_tag_is_of(boot->pool, name, boot->cluster->name))
+		strvec_push(&boot->cloud.loose_tags, name);
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 const struct digitalocean *boot_config(const struct boot *boot);
 
 /* digitalocean_network.c; those that take are for digitalocean_each(), with a struct boot. */
-int network_look_at_tag(struct boot *boot, struct err *err);
+int network_take_tag(void *arg, const json_t *item, struct err *err);
 int network_take_vpc(void *arg, const json_t *item, struct err *err);
 int network_take_firewall(void *arg, const json_t *item, struct err *err);
 int network_plan(struct boot *boot, struct err *err);
@@ -28,6 +28,12 @@ void machines_plan_removals(struct boot *boot);
 void machines_add_drain(struct boot *boot, enum boot_phase phase);
 void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct droplet *droplet,
 			 const char *because);
+
+/* digitalocean_delivery.c: credentials to whoever was made for it and has none yet; to all that are asked for. */
+int delivery_plan_first(struct boot *boot, struct err *err);
+int delivery_plan(struct boot *boot, struct err *err);
+/* Tags of keys whose droplet is gone. */
+void delivery_plan_loose_tags(struct boot *boot);
 
 /* digitalocean_address.c: the reserved IP that is the cluster's, to boot->vip. */
 int address_find(struct boot *boot, struct err *err);

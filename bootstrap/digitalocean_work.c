@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "bootstrap/contact.h"
 #include "bootstrap/provider.h"
 #include "bootstrap/user_data.h"
 
@@ -33,12 +34,10 @@ static const struct digitalocean *config(const struct boot *boot)
 
 /* --- tag --------------------------------------------------------------------------------- */
 
-static int find_tag(void *arg, struct err *err)
+static int look_for_tag(struct boot *boot, const char *tag, struct err *err)
 {
-	struct boot *boot = arg;
 	struct api *api = &boot->cloud.api;
-	const char *path =
-		pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, boot->mark));
+	const char *path = pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, tag));
 	CLEANUP(release_json) json_t *answer = NULL;
 
 	if (api_get(api, path, &answer, err) == 0)
@@ -47,6 +46,13 @@ static int find_tag(void *arg, struct err *err)
 		return -1;
 	err_clear(err);
 	return 0;
+}
+
+static int find_tag(void *arg, struct err *err)
+{
+	struct boot *boot = arg;
+
+	return look_for_tag(boot, boot->mark, err);
 }
 
 static int start_tag(struct boot *boot, struct boot_step *step, struct err *err)
@@ -245,12 +251,13 @@ static int find_droplet(void *arg, struct err *err)
 	return is_alive(f->node, f->node->droplet);
 }
 
-static json_t *droplet_json(const struct boot *boot, const struct boot_node *node, const char *text)
+static json_t *droplet_json(const struct boot *boot, const struct boot_node *node, const char *text,
+			    const char *contact_tag)
 {
-	return json_pack("{ss ss ss ss sO sb s[s] ss ss*}", "name", node->name, "region",
+	return json_pack("{ss ss ss ss sO sb s[ss*] ss ss*}", "name", node->name, "region",
 			 node->region, "size", node->size, "image", config(boot)->image, "ssh_keys",
 			 boot->cloud.key_ids, "monitoring", (int)config(boot)->monitoring, "tags",
-			 boot->mark, "user_data", text, "vpc_uuid", boot->cloud.vpc);
+			 boot->mark, contact_tag, "user_data", text, "vpc_uuid", boot->cloud.vpc);
 }
 
 static int start_droplet(struct boot *boot, struct boot_step *step, struct err *err)
@@ -258,15 +265,21 @@ static int start_droplet(struct boot *boot, struct boot_step *step, struct err *
 	struct finding_droplet f = {.boot = boot, .node = step->node};
 	CLEANUP(release_json) json_t *body = NULL;
 	CLEANUP(release_json) json_t *answer = NULL;
+	struct contact contact = {0};
 	const json_t *links;
 	const char *text;
 	int found;
 
 	if (step->verb == BOOT_WAIT)
 		return 0;
-	if (user_data_text(boot->cluster, step->node->node, boot->pool, &text, err) < 0)
+	/* Where no key of a person's is on it, nobody will come by ssh. */
+	if (config(boot)->ssh_keys.n &&
+	    contact_new(boot->pool, boot->cluster->name, &contact, err) < 0)
 		return -1;
-	body = droplet_json(boot, step->node, text);
+	if (user_data_text(boot->cluster, step->node->node, contact.private_key, boot->pool, &text,
+			   err) < 0)
+		return -1;
+	body = droplet_json(boot, step->node, text, contact.tag);
 	found = api_create(&boot->cloud.api, "/v2/droplets", body, find_droplet, &f, &answer, err);
 	if (found < 0)
 		return err_wrap(err, "droplet '%s'", step->name);
@@ -338,12 +351,106 @@ static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, s
 	return 0;
 }
 
+/* --- the tags by which a droplet is known -------------------------------------------------- */
+
+static int delete_tag(struct boot *boot, const char *kind, const char *hex, struct err *err)
+{
+	const char *tag = key_tag(boot->pool, kind, boot->cluster->name, hex);
+	const char *path = pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, tag));
+
+	return api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err);
+}
+
+struct finding_tag {
+	struct boot *boot;
+	int64_t droplet;
+	const char *tag;
+};
+
+/* Does the droplet have it? */
+static int find_tagged(void *arg, struct err *err)
+{
+	struct finding_tag *f = arg;
+	struct api *api = &f->boot->cloud.api;
+	const char *path = pool_printf(f->boot->pool, "/v2/droplets/%" PRId64, f->droplet);
+	CLEANUP(release_json) json_t *answer = NULL;
+	const json_t *item;
+	size_t i;
+
+	if (api_get(api, path, &answer, err) < 0)
+		return -1;
+	json_array_foreach(json_object_get(json_object_get(answer, "droplet"), "tags"), i, item)
+	{
+		const char *tag = json_string_value(item);
+
+		if (tag && strcmp(tag, f->tag) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static int find_any_tag(void *arg, struct err *err)
+{
+	struct finding_tag *f = arg;
+
+	return look_for_tag(f->boot, f->tag, err);
+}
+
+static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct err *err)
+{
+	struct finding_tag f = {.boot = boot, .droplet = droplet, .tag = tag};
+	const char *path =
+		pool_printf(boot->pool, "/v2/tags/%s/resources", api_escape(boot->pool, tag));
+	CLEANUP(release_json) json_t *name = json_pack("{ss}", "name", tag);
+	CLEANUP(release_json)
+	json_t *resources =
+		json_pack("{s[{ss ss}]}", "resources", "resource_id",
+			  pool_printf(boot->pool, "%" PRId64, droplet), "resource_type", "droplet");
+	CLEANUP(release_json) json_t *made = NULL;
+	CLEANUP(release_json) json_t *answer = NULL;
+
+	if (api_create(&boot->cloud.api, "/v2/tags", name, find_any_tag, &f, &made, err) < 0)
+		return -1;
+	return api_create(&boot->cloud.api, path, resources, find_tagged, &f, &answer, err) < 0 ? -1
+												: 0;
+}
+
+int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err)
+{
+	if (!droplet->host_key &&
+	    add_tag(boot, droplet->id,
+		    key_tag(boot->pool, HOST_KEY_TAG, boot->cluster->name, host_key), err) < 0)
+		return -1;
+	droplet->host_key = host_key;
+	if (droplet->contact && delete_tag(boot, CONTACT_TAG, droplet->contact, err) < 0)
+		return -1;
+	droplet->contact = NULL;
+	return 0;
+}
+
+/* After the droplet, which is not known without them: cut off between, tags of nothing are left, which the next run deletes. */
+static int unpin(struct boot *boot, int64_t id, struct err *err)
+{
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++) {
+		const struct droplet *droplet = &boot->cloud.droplets.v[i];
+
+		if (droplet->id != id)
+			continue;
+		if (droplet->contact && delete_tag(boot, CONTACT_TAG, droplet->contact, err) < 0)
+			return -1;
+		if (droplet->host_key && delete_tag(boot, HOST_KEY_TAG, droplet->host_key, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int start_delete_droplet(struct boot *boot, struct boot_step *step, struct err *err)
 {
 	const char *path = pool_printf(boot->pool, "/v2/droplets/%" PRId64, step->id);
 	struct boot_node *node = boot_node_of(boot, step->id);
 
-	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0)
+	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0 ||
+	    unpin(boot, step->id, err) < 0)
 		return err_wrap(err, "droplet '%s'", step->name);
 	if (node)
 		node->droplet = NULL;
@@ -455,6 +562,25 @@ static int start_delete_tag(struct boot *boot, struct boot_step *step, struct er
 	return delete_at(boot, step, "/v2/tags", err);
 }
 
+/* Somebody else may have given it to a droplet since. */
+static int start_delete_loose_tag(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	const char *path =
+		pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, step->key));
+	CLEANUP(release_json) json_t *answer = NULL;
+
+	if (api_get(&boot->cloud.api, path, &answer, err) < 0) {
+		if (boot->cloud.api.status != 404)
+			return -1;
+		err_clear(err);
+		return done(boot, step);
+	}
+	if (tag_is_loose(json_object_get(answer, "tag")))
+		return delete_at(boot, step, "/v2/tags", err);
+	step->detail = "kept: a droplet has it now";
+	return done(boot, step);
+}
+
 const struct boot_work work_tag = {.start = start_tag};
 const struct boot_work work_vpc = {.start = start_vpc};
 const struct boot_work work_firewall = {.start = start_firewall};
@@ -467,3 +593,4 @@ const struct boot_work work_delete_address = {.start = start_delete_address};
 const struct boot_work work_delete_firewall = {.start = start_delete_firewall};
 const struct boot_work work_delete_vpc = {.start = start_delete_vpc};
 const struct boot_work work_delete_tag = {.start = start_delete_tag};
+const struct boot_work work_delete_loose_tag = {.start = start_delete_loose_tag};

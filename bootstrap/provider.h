@@ -14,6 +14,8 @@ struct boot_provider {
 	/* Adds the steps to what is wanted, or to nothing at all. */
 	int (*plan)(struct boot *boot, struct err *err);
 	int (*plan_destroy)(struct boot *boot, struct err *err);
+	/* Adds the steps that bring credentials; NULL: it has no machines. */
+	int (*plan_deliver)(struct boot *boot, struct err *err);
 };
 
 /* Machines before records: those need the addresses of these. */
@@ -36,7 +38,9 @@ struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
 /* digitalocean_work.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,
 	work_assign, work_drain, work_delete_droplet, work_delete_address, work_delete_firewall,
-	work_delete_vpc, work_delete_tag;
+	work_delete_vpc, work_delete_tag, work_delete_loose_tag, work_deliver;
+/* The droplet is known by this host key from now on, and by its contact key no more. */
+int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err);
 /* The rules of the cloud firewall as they are sent; to be released. */
 json_t *cloud_firewall_json(const struct boot *boot);
 const char *cloud_firewall_name(const struct boot *boot);

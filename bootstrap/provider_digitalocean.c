@@ -1,5 +1,5 @@
 /* What DigitalOcean has of a cluster's, and the steps from there: its parts in order. The parts are in digitalocean_network.c,
- * _machines.c and _address.c, the work itself in digitalocean_work.c. */
+ * _machines.c, _address.c and _delivery.c, the work itself in digitalocean_work.c. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -29,6 +29,7 @@ static void forget(struct boot *boot)
 	cloud->answers = cloud->key_ids = NULL;
 	cloud->sizes = NULL;
 	cloud->n_sizes = 0;
+	strvec_release(&cloud->loose_tags);
 }
 
 static void release(struct boot *boot)
@@ -53,8 +54,11 @@ static int look(struct boot *boot, struct err *err)
 	forget(boot);
 	cloud->answers = json_array();
 	cloud->vpc = cloud->firewall = NULL;
-	if (droplets_list(api, boot->mark, boot->pool, &cloud->droplets, err) < 0 ||
-	    machines_match(boot, err) < 0 || network_look_at_tag(boot, err) < 0 ||
+	cloud->has_tag = false;
+	/* Tags before droplets: one that a droplet gets meanwhile is seen on it. */
+	if (digitalocean_each(api, "/v2/tags", "tags", network_take_tag, boot, err) < 0 ||
+	    droplets_list(api, boot->mark, boot->pool, &cloud->droplets, err) < 0 ||
+	    machines_match(boot, err) < 0 ||
 	    digitalocean_each(api, "/v2/sizes", "sizes", machines_take_size, boot, err) < 0 ||
 	    digitalocean_each(api, "/v2/firewalls", "firewalls", network_take_firewall, boot, err) <
 		    0 ||
@@ -76,7 +80,8 @@ static int plan(struct boot *boot, struct err *err)
 		return -1;
 	machines_plan_replacement(boot);
 	machines_plan_removals(boot);
-	return 0;
+	delivery_plan_loose_tags(boot);
+	return delivery_plan_first(boot, err);
 }
 
 static void add_last(struct boot *boot, enum boot_phase phase, const char *what, const char *name,
@@ -113,6 +118,7 @@ static int plan_destroy(struct boot *boot, struct err *err)
 	if (cloud->vpc && cloud->vpc_is_ours)
 		add_last(boot, BOOT_LAST, "vpc", boot_config(boot)->vpc, cloud->vpc,
 			 &work_delete_vpc);
+	delivery_plan_loose_tags(boot);
 	if (cloud->has_tag)
 		add_last(boot, BOOT_LAST, "tag", boot->mark, boot->mark, &work_delete_tag);
 	return 0;
@@ -126,4 +132,5 @@ const struct boot_provider provider_digitalocean = {
 	.look = look,
 	.plan = plan,
 	.plan_destroy = plan_destroy,
+	.plan_deliver = delivery_plan,
 };

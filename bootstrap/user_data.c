@@ -5,14 +5,16 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/strbuf.h"
+#include "bootstrap/digitalocean.h"
 #include "render/yaml_writer.h"
 #include "spec/tables.h"
 
 #define INSTALLER "/usr/local/sbin/dynia-first-boot"
+#define CONTACT "/etc/dynia/contact"
 
-static const char head[] =
-	"#cloud-config\n"
-	"# Made by dynia bootstrap. Anybody on this machine can read it: it holds no secret.\n";
+static const char head[] = "#cloud-config\n"
+			   "# Made by dynia bootstrap. Anybody on this machine can read it: it "
+			   "holds no lasting secret.\n";
 
 /* cloud-init itself tries an installation once; a mirror that hiccups must not cost a node. */
 static const char retry[] = "#!/bin/sh\n"
@@ -28,9 +30,19 @@ static const char retry[] = "#!/bin/sh\n"
 			    "}\n"
 			    "add() {\n"
 			    "  apt-get -o Dpkg::Options::=--force-confold -y install \"$@\"\n"
-			    "}\n"
-			    "retry apt-get update\n"
-			    "retry add ca-certificates curl";
+			    "}\n";
+
+/* A certificate for its host key, by which the operator's ssh knows the machine. Before anything
+ * that takes its time; a machine without sshd has none. */
+static const char certify[] =
+	"key=/etc/ssh/ssh_host_ed25519_key\n"
+	"if [ -f " CONTACT " ] && [ -f \"$key.pub\" ]; then\n"
+	"  ssh-keygen -q -h -s " CONTACT " -I '%s' -n '%s' \"$key.pub\"\n"
+	"  mkdir -p /etc/ssh/sshd_config.d\n"
+	"  echo \"HostCertificate $key-cert.pub\" >/etc/ssh/sshd_config.d/10-dynia.conf\n"
+	"  systemctl try-reload-or-restart ssh.service\n"
+	"  rm -f " CONTACT "\n"
+	"fi\n";
 
 /* --- agent.yaml ---------------------------------------------------------------------------- */
 
@@ -118,9 +130,15 @@ static void put_package(const struct package *package, struct strbuf *out)
 		    package->sha256, package->url, package->sha256);
 }
 
-static void installer(const struct cluster *cluster, struct strbuf *out)
+/* Names are of letters, digits and '-'. */
+static void installer(const struct cluster *cluster, const char *machine, bool has_contact,
+		      struct strbuf *out)
 {
 	strbuf_addstr(out, retry);
+	if (has_contact)
+		strbuf_addf(out, certify, machine, machine);
+	strbuf_addstr(out, "retry apt-get update\n"
+			   "retry add ca-certificates curl");
 	put_programs(cluster, out);
 	put_package(cluster->provider.digitalocean->package, out);
 	strbuf_addstr(out, "systemctl enable --now dynia.service\n");
@@ -175,20 +193,23 @@ static void put_source(struct yaml_writer *y, const struct package *package)
 	yaml_end(y);
 }
 
-static int cloud_config(const struct cluster *cluster, const struct node *node, struct strbuf *ret,
-			struct err *err)
+static int cloud_config(const struct cluster *cluster, const struct node *node,
+			const char *contact_key, struct strbuf *ret, struct err *err)
 {
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	CLEANUP(strbuf_release) struct strbuf agent = STRBUF_INIT;
 	CLEANUP(strbuf_release) struct strbuf script = STRBUF_INIT;
 	CLEANUP(yaml_writer_freep) struct yaml_writer *y = yaml_writer_new();
 
 	if (agent_yaml(cluster, node, &agent, err) < 0)
 		return -1;
-	installer(cluster, &script);
+	installer(cluster, droplet_name(pool, cluster->name, node->name), contact_key, &script);
 	put_source(y, cluster->provider.digitalocean->package);
 	yaml_list_begin(y, "write_files");
 	put_file(y, "/etc/dynia/agent.yaml", "0644", NULL, agent.buf);
 	put_public_files(y, cluster->provider.digitalocean->agent);
+	if (contact_key)
+		put_file(y, CONTACT, "0600", NULL, contact_key);
 	put_file(y, INSTALLER, "0755", NULL, script.buf);
 	yaml_end(y);
 	yaml_list_begin(y, "runcmd");
@@ -199,8 +220,8 @@ static int cloud_config(const struct cluster *cluster, const struct node *node, 
 	return yaml_writer_finish(y, ret, err);
 }
 
-int user_data_text(const struct cluster *cluster, const struct node *node, struct pool *pool,
-		   const char **ret, struct err *err)
+int user_data_text(const struct cluster *cluster, const struct node *node, const char *contact_key,
+		   struct pool *pool, const char **ret, struct err *err)
 {
 	const struct digitalocean *cloud = cluster->provider.digitalocean;
 	const struct spec_strings *repository;
@@ -223,7 +244,7 @@ int user_data_text(const struct cluster *cluster, const struct node *node, struc
 				       "provider.digitalocean.agent.repository '%s' is a path of "
 				       "this machine: a droplet needs an address",
 				       repository->v[i]);
-	if (cloud_config(cluster, node, &body, err) < 0)
+	if (cloud_config(cluster, node, contact_key, &body, err) < 0)
 		return -1;
 	/* libyaml begins a document with "---": cloud-init wants its own mark in the first line. */
 	*ret = pool_printf(pool, "%s%s", head,

@@ -152,6 +152,20 @@ static int destroy(const struct bootstrap_options *o, const struct cluster *clus
 	return carry_out(o, cluster, true);
 }
 
+/* New ones, or those that were not brought yet, to nodes that are there. */
+static int credentials(const struct bootstrap_options *o, const struct cluster *cluster)
+{
+	struct bootstrap_options deliver = *o;
+	struct err err = {0};
+
+	deliver.boot.deliver_only = true;
+	deliver.boot.only_node = o->node;
+	if (o->boot.credentials)
+		return carry_out(&deliver, cluster, false);
+	err_set(&err, ERR_USAGE, "bootstrap credentials: which? Add --credentials DIR");
+	return cli_fail(&err);
+}
+
 /* What the node that holds the address does by itself, for a person: it moves here. */
 static int hold(const struct bootstrap_options *o, const struct cluster *cluster)
 {
@@ -190,7 +204,7 @@ static int user_data(const struct bootstrap_options *o, const struct cluster *cl
 	node = cluster_find_node(cluster, o->node);
 	if (!node)
 		err_set(&err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name, o->node);
-	if (!node || user_data_text(cluster, node, pool, &text, &err) < 0)
+	if (!node || user_data_text(cluster, node, NULL, pool, &text, &err) < 0)
 		return cli_fail(&err);
 	fputs(text, stdout);
 	return EXIT_DONE;
@@ -203,7 +217,7 @@ static const struct {
 	int (*run)(const struct bootstrap_options *o, const struct cluster *cluster);
 } verbs[] = {
 	{"plan", plan}, {"apply", apply},         {"destroy", destroy},
-	{"hold", hold}, {"user-data", user_data},
+	{"hold", hold}, {"user-data", user_data}, {"credentials", credentials},
 };
 
 /* --cluster, or the one that there is. */
@@ -263,7 +277,13 @@ static int run(const struct command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"cluster", "NAME", "the cluster; may be left out where there is only one",
 		 .text = &o.cluster},
-		{"node", "NAME", "hold, user-data: for this node", .text = &o.node},
+		{"node", "NAME", "hold, user-data, credentials: for this node", .text = &o.node},
+		{"credentials", "DIR",
+		 "apply, credentials: the folder with the files that go to /etc/dynia on the nodes",
+		 .text = &o.boot.credentials},
+		{"identity", "FILE",
+		 "apply, credentials: the private key that ssh uses (default: as ssh finds it)",
+		 .text = &o.boot.identity},
 		{"replace", "NODE", "plan, apply: another droplet for this node",
 		 .text = &o.boot.replace},
 		{"add", "N", "plan: propose names for so many more nodes", .text = &o.add},
@@ -271,7 +291,8 @@ static int run(const struct command *self, int argc, char **argv)
 		 "how long a droplet that goes may finish (default " DRAIN_DEFAULT ")",
 		 .text = &o.drain},
 		{"timeout", "TIME",
-		 "how long a droplet may take to come up (default " MACHINE_DEFAULT ")",
+		 "how long a droplet may take to come up, and again to take credentials "
+		 "(default " MACHINE_DEFAULT ")",
 		 .text = &o.machine},
 		{"release-address", NULL, "destroy: give the reserved IP back, too",
 		 .flag = &o.boot.release_address},
@@ -294,13 +315,14 @@ static int run(const struct command *self, int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(verbs[i].name, args.v[0]) == 0)
 			return run_verb(&o, i);
-	return cli_usage_error(self, "'%s' is none of plan, apply, destroy, hold and user-data",
-			       args.v[0]);
+	return cli_usage_error(
+		self, "'%s' is none of plan, apply, credentials, destroy, hold and user-data",
+		args.v[0]);
 }
 
 const struct command cmd_bootstrap = {
 	.name = "bootstrap",
-	.arguments = "plan|apply|destroy|hold|user-data [PATH]",
+	.arguments = "plan|apply|credentials|destroy|hold|user-data [PATH]",
 	.summary =
 		"make the machines of a cluster, its address, firewall and records, or take them "
 		"away",
@@ -310,6 +332,9 @@ const struct command cmd_bootstrap = {
 		"dynia-cluster:NAME, and apply can be interrupted and run again, from anywhere. "
 		"Nothing\n"
 		"without that mark is touched. hold moves the reserved IP to a node by hand.\n\n"
+		"With --credentials, apply brings new nodes what their user-data does not: the "
+		"files of DIR, over ssh as root.\n"
+		"credentials brings them again, after a change, to every node or to one.\n\n"
 		"Tokens are read from DIGITALOCEAN_TOKEN and CLOUDFLARE_API_TOKEN. Also in the "
 		"environment:\n"
 		"DIGITALOCEAN_API_URL, CLOUDFLARE_API_URL, DYNIA_API_TIMEOUT (30s, for one "
@@ -317,6 +342,7 @@ const struct command cmd_bootstrap = {
 		"DYNIA_API_WAIT (1s, between two looks, and before a second try).",
 	.example = "  dynia bootstrap plan --cluster shop\n"
 		   "  dynia bootstrap apply --cluster shop\n"
+		   "  dynia bootstrap apply --cluster shop --credentials ./secret\n"
 		   "  dynia bootstrap apply --replace misty-owl --yes\n"
 		   "  dynia bootstrap user-data --node brave-panda | cloud-init schema "
 		   "--config-file /dev/stdin",

@@ -1,25 +1,14 @@
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/process.h"
 #include "base/strbuf.h"
 #include "cli/command.h"
 #include "reconciler/root.h"
 
 static const char *const states[] = {"master", "backup", "fault"};
-
-/* Not running, or only just: it reads the state at its next pass. */
-static void wake_agent(const struct root *root)
-{
-	pid_t pid = process_find_daemon(root->fd, PATH_AGENT_PID);
-
-	if (pid > 0)
-		kill(pid, SIGHUP);
-}
 
 static int write_state(const char *root_path, const char *state)
 {
@@ -33,7 +22,7 @@ static int write_state(const char *root_path, const char *state)
 	if (root_open(root_path, &root, &err) < 0 ||
 	    file_replace_in(root.fd, PATH_VRRP, line.buf, line.len, 0644, &err) < 0)
 		return cli_fail(&err);
-	wake_agent(&root);
+	root_wake_agent(&root);
 	return EXIT_DONE;
 }
 

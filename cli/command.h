@@ -79,6 +79,6 @@ bool cli_colour(void);
 
 extern const struct command cmd_init, cmd_validate, cmd_render, cmd_plan, cmd_reconcile, cmd_status,
 	cmd_history, cmd_suspend, cmd_resume, cmd_rollback, cmd_bootstrap, cmd_check, cmd_vrrp,
-	cmd_schema, cmd_version, cmd_worker;
+	cmd_schema, cmd_version, cmd_worker, cmd_credentials;
 
 #endif

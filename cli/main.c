@@ -10,9 +10,9 @@
 
 /* In the order of the help. */
 static const struct command *const commands[] = {
-	&cmd_init,    &cmd_validate, &cmd_render,  &cmd_plan,     &cmd_reconcile, &cmd_status,
-	&cmd_history, &cmd_suspend,  &cmd_resume,  &cmd_rollback, &cmd_bootstrap, &cmd_check,
-	&cmd_vrrp,    &cmd_schema,   &cmd_version, &cmd_worker,
+	&cmd_init,    &cmd_validate, &cmd_render,  &cmd_plan,     &cmd_reconcile,   &cmd_status,
+	&cmd_history, &cmd_suspend,  &cmd_resume,  &cmd_rollback, &cmd_bootstrap,   &cmd_check,
+	&cmd_vrrp,    &cmd_schema,   &cmd_version, &cmd_worker,   &cmd_credentials,
 };
 
 static void print_help(FILE *to)

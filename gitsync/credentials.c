@@ -1,5 +1,6 @@
 #include "gitsync/credentials.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -50,6 +51,10 @@ static int read_secret(const struct remote *remote, const char *what, const char
 	AUTO_CLOSE int fd = open_file(remote, path, err);
 	struct stat st;
 
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, ERR_WAITS,
+			       "waits for its credentials: %s.%s '%s' is not there yet",
+			       place(remote), what, path);
 	if (fd < 0)
 		return err_wrap(err, "%s.%s", place(remote), what);
 	if (fstat(fd, &st) < 0)

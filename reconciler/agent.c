@@ -254,7 +254,7 @@ static void reap_children(void)
 }
 
 /* Reads what came; true where it means the end. */
-static bool take_signals(int fd, bool *pass_now)
+static bool take_signals(struct agent *agent, int fd, bool *pass_now)
 {
 	struct signalfd_siginfo info;
 	bool end = false;
@@ -265,7 +265,7 @@ static bool take_signals(int fd, bool *pass_now)
 			continue;
 		}
 		if (info.ssi_signo == SIGHUP)
-			*pass_now = true;
+			*pass_now = agent->look_at_secrets = true;
 		else
 			end = true;
 	}
@@ -306,7 +306,7 @@ static int wait_for_pass(struct agent *agent, int signals, int64_t wait_ms, stru
 		n = poll(fds, ARRAY_SIZE(fds), notify_wait_ms(left));
 		if (n < 0 && errno != EINTR)
 			return err_errno(err, "wait for the next pass");
-		if (n > 0 && fds[0].revents && take_signals(signals, &pass_now))
+		if (n > 0 && fds[0].revents && take_signals(agent, signals, &pass_now))
 			return 0;
 		if (listen_too(agent, n > 0 && fds[1].revents))
 			pass_now = true;
@@ -386,6 +386,9 @@ int agent_run(struct agent *agent, struct err *err)
 		int64_t began_ms = clock_ms();
 		bool failed = reconcile_once(agent, &outcome, &failure) < 0;
 
+		if (agent->look_at_secrets || !agent->webhook_key)
+			ear_learn(agent);
+		agent->look_at_secrets = false;
 		count_pass(agent, failed, began_ms);
 		ear_show(agent);
 

@@ -76,6 +76,7 @@ struct agent {
 		[300]; /* what somebody else did to the own ref; told until the next heartbeat */
 	struct listener listener; /* while agent_run() is at it */
 	struct webhook_key *webhook_key;
+	bool look_at_secrets; /* HUP: somebody says that something is new here */
 	struct holder_memory holder;
 	struct pass_counts counts;
 	struct took_timer timer;

@@ -19,29 +19,49 @@ static int read_secret(struct agent *agent, struct strbuf *ret, struct err *err)
 	struct secrets secrets;
 	const char *value;
 
-	if (config->secret_file)
-		return secret_file_read(&agent->root, config->secret_file, SECRET_FILE_MAX, ret,
-					err);
+	if (config->secret_file) {
+		int there = file_stat_in(agent->root.fd, config->secret_file, NULL, err);
+
+		if (there == 0)
+			return err_set(err, ERR_WAITS, "'%s' is not there yet",
+				       config->secret_file);
+		return there < 0 ? -1
+				 : secret_file_read(&agent->root, config->secret_file,
+						    SECRET_FILE_MAX, ret, err);
+	}
 	if (secrets_read(&agent->root, pool, &secrets, err) < 0)
 		return -1;
 	value = secrets_lookup(&secrets, config->secret);
 	if (!value)
-		return err_set(err, ERR_CONFIG, "secret '%s' is not on this node: add it to %s",
+		return err_set(err, ERR_WAITS, "secret '%s' is not on this node: add it to %s",
 			       config->secret, PATH_SECRETS);
 	strbuf_addstr(ret, value);
 	return 0;
 }
 
-static int read_key(struct agent *agent, struct err *err)
+static void free_key(struct webhook_key **key)
+{
+	if (*key)
+		explicit_bzero(*key, sizeof(**key));
+	free(*key);
+	*key = NULL;
+}
+
+static int read_key(struct agent *agent, struct webhook_key **ret, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf secret = STRBUF_INIT;
+	CLEANUP(free_key) struct webhook_key *key = NULL;
 
+	*ret = NULL;
 	if (!agent->config->webhook)
 		return 0;
 	if (read_secret(agent, &secret, err) < 0)
 		return err_wrap(err, "webhook");
-	agent->webhook_key = xcalloc(1, sizeof(*agent->webhook_key));
-	return webhook_key_init(agent->webhook_key, secret.buf, secret.len, agent->cluster, err);
+	key = xcalloc(1, sizeof(*key));
+	if (webhook_key_init(key, secret.buf, secret.len, agent->cluster, err) < 0)
+		return -1;
+	*ret = STEAL(key);
+	return 0;
 }
 
 /* The same trouble is said once. */
@@ -59,7 +79,14 @@ int ear_open(struct agent *agent, struct err *err)
 	const char *jail = root_outside(&agent->root, agent->pool, PATH_JAIL);
 	struct err trouble = {0};
 
-	if (read_key(agent, err) < 0 || file_mkdirs_in(agent->root.fd, PATH_JAIL, 0555, err) < 0)
+	if (read_key(agent, &agent->webhook_key, err) < 0) {
+		/* One that has not come yet is taken up when it does (ear_learn()). */
+		if (err->code != ERR_WAITS)
+			return -1;
+		log_warn("%s: the agent goes on without", err->msg);
+		err_clear(err);
+	}
+	if (file_mkdirs_in(agent->root.fd, PATH_JAIL, 0555, err) < 0)
 		return -1;
 	listener_open(&agent->listener,
 		      &(struct listener_config) {
@@ -71,6 +98,35 @@ int ear_open(struct agent *agent, struct err *err)
 		      &trouble);
 	log_trouble(agent, &trouble);
 	return 0;
+}
+
+/* The rest of it comes from the secret. */
+static bool is_same(const struct webhook_key *a, const struct webhook_key *b)
+{
+	return a->len == b->len && memcmp(a->secret, b->secret, a->len) == 0;
+}
+
+void ear_learn(struct agent *agent)
+{
+	struct webhook_key *key;
+	struct err err = {0};
+
+	if (!agent->config->webhook)
+		return;
+	if (read_key(agent, &key, &err) < 0) {
+		if (err.code != ERR_WAITS)
+			log_trouble(agent, &err);
+		return;
+	}
+	if (agent->webhook_key && is_same(key, agent->webhook_key)) {
+		free_key(&key);
+		return;
+	}
+	free_key(&key);
+	log_info("webhook: another secret counts from now on");
+	ear_close(agent);
+	if (ear_open(agent, &err) < 0)
+		log_trouble(agent, &err);
 }
 
 void ear_keep(struct agent *agent)
@@ -101,8 +157,5 @@ void ear_show(struct agent *agent)
 void ear_close(struct agent *agent)
 {
 	listener_close(&agent->listener);
-	if (agent->webhook_key)
-		explicit_bzero(agent->webhook_key, sizeof(*agent->webhook_key));
-	free(agent->webhook_key);
-	agent->webhook_key = NULL;
+	free_key(&agent->webhook_key);
 }

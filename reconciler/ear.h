@@ -10,6 +10,8 @@ int ear_open(struct agent *agent, struct err *err);
 /* After each pass. */
 void ear_show(struct agent *agent);
 /* Before each wait: starts again what died. */
+/* The webhook's secret may be another one, or have come only now. */
+void ear_learn(struct agent *agent);
 void ear_keep(struct agent *agent);
 void ear_close(struct agent *agent);
 

@@ -83,6 +83,8 @@ static const struct {
 	[REASON_LIMIT_ERROR] = {"LimitError", "something is larger than it may be"},
 	[REASON_DOCKER_UNAVAILABLE] = {"DockerUnavailable", "Docker does not answer"},
 	[REASON_IMAGE_UNAVAILABLE] = {"ImageUnavailable", "an image cannot be had"},
+	[REASON_WAITS_FOR_CREDENTIALS] = {"WaitsForCredentials",
+					  "a credential that agent.yaml names has not come yet"},
 };
 
 const char *reason_name(enum reason reason)

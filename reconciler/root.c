@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/process.h"
 
 int root_open(const char *path, struct root *ret, struct err *err)
 {
@@ -31,6 +33,14 @@ void root_release(struct root *root)
 	root->fd = -1;
 	cleanup_free(&root->path);
 	root->path = NULL;
+}
+
+void root_wake_agent(const struct root *root)
+{
+	pid_t pid = process_find_daemon(root->fd, PATH_AGENT_PID);
+
+	if (pid > 0)
+		kill(pid, SIGHUP);
 }
 
 const char *root_outside(const struct root *root, struct pool *pool, const char *path)

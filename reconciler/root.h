@@ -23,6 +23,7 @@
 #define PATH_GENERATIONS "/var/lib/dynia/generations"
 #define PATH_RUN "/run/dynia"
 #define PATH_LOCK "/run/dynia/lock"
+#define PATH_CREDENTIALS_LOCK "/run/dynia/credentials.lock"
 #define PATH_VRRP "/run/dynia/vrrp"
 #define PATH_AGENT_PID "/run/dynia/agent.pid"
 /* Empty: the root of processes that need no files. */
@@ -44,6 +45,9 @@ struct root {
  * configurations. */
 int root_open(const char *path, struct root *ret, struct err *err);
 void root_release(struct root *root);
+/* Has the agent that runs here make a pass at once. One that does not run, or only just, finds what is
+ * new by itself. */
+void root_wake_agent(const struct root *root);
 /* The path as other programs see it: root and path, in the pool. */
 const char *root_outside(const struct root *root, struct pool *pool, const char *path);
 

@@ -4,6 +4,7 @@ description and documentation say: status codes, envelopes, paging, limits, acti
 import ipaddress
 import re
 import time
+import urllib.parse
 import uuid
 
 from doubles.api import Double, Refused, Window, stamp
@@ -13,6 +14,8 @@ NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.\-]*[a-z0-9A-Z]")
 FIREWALL_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.\-]+")
 VPC_NAME = re.compile(r"[a-zA-Z0-9\-.]+")
 PORTS = re.compile(r"\d{1,5}(-\d{1,5})?")
+CONTACT = re.compile(r"(dynia-contact:[a-z0-9-]+:)[0-9a-f]{64}")
+PRIVATE_KEY = re.compile(r"-----BEGIN OPENSSH PRIVATE KEY-----[^-]*-----END OPENSSH PRIVATE KEY-----")
 USER_DATA_MAX = 64 * 1024
 GATEWAY = "198.18.0.1"
 REGIONS = ("sgp1", "fra1")
@@ -223,10 +226,26 @@ class DigitalOcean(Double):
         return {"name": name, "resources": {"count": len(tagged), "droplets": {"count": len(tagged)}, "images": empty, "volumes": empty,
                                             "volume_snapshots": empty, "databases": empty}}
 
+    def list_tags(self, call):
+        return self.page(call, "tags", [self.show_tag(name) for name in self.tags])
+
     def create_tag(self, call):
         self.known_keys(call, call.body, "name")
         self.add_tag(call, call.body.get("name"))
         return 201, {"tag": self.show_tag(call.body["name"])}
+
+    def tag_resources(self, call, name):
+        self.known_keys(call, call.body, "resources")
+        name = urllib.parse.unquote(name)
+        if name not in self.tags:
+            raise self.not_found()
+        for resource in call.body["resources"]:
+            self.known_keys(call, resource, "resource_id", "resource_type")
+            if resource["resource_type"] != "droplet" or not isinstance(resource["resource_id"], str):
+                raise self.unprocessable(call, "resource_id must be a text, and resource_type droplet")
+            droplet = self.find_droplet(resource["resource_id"])
+            droplet["tags"] = [*droplet["tags"], *([] if name in droplet["tags"] else [name])]
+        return 204, None
 
     def get_tag(self, _call, name):
         if name.replace("%3A", ":") not in self.tags:
@@ -447,7 +466,8 @@ class DigitalOcean(Double):
         ("POST", "/v2/reserved_ips/*/actions"): act_on_reserved, ("GET", "/v2/reserved_ips/*/actions/*"): get_reserved_action,
         ("GET", "/v2/firewalls"): list_firewalls, ("POST", "/v2/firewalls"): create_firewall,
         ("PUT", "/v2/firewalls/*"): put_firewall, ("DELETE", "/v2/firewalls/*"): delete_firewall,
-        ("POST", "/v2/tags"): create_tag, ("GET", "/v2/tags/*"): get_tag, ("DELETE", "/v2/tags/*"): delete_tag,
+        ("GET", "/v2/tags"): list_tags, ("POST", "/v2/tags"): create_tag, ("GET", "/v2/tags/*"): get_tag, ("DELETE", "/v2/tags/*"): delete_tag,
+        ("POST", "/v2/tags/*/resources"): tag_resources,
     }
 
     # --- for tests --------------------------------------------------------------------------------------------------------
@@ -467,17 +487,17 @@ class DigitalOcean(Double):
             self.forget(self.named(name))
 
     def picture(self):
-        """The state without what differs from run to run."""
+        """The state without what differs from run to run: ids, times, contact keys."""
         with self.lock:
             self.settle()
             names = {d["id"]: d["name"] for d in self.droplets.values()}
             vpcs = {v["id"]: v["name"] for v in self.vpcs.values()}
             return {
-                "droplets": sorted((d["name"], d["status"], d["size_slug"], d["region"]["slug"], tuple(d["tags"]), vpcs[d["vpc_uuid"]],
-                                    d["_user_data"]) for d in self.droplets.values()),
+                "droplets": sorted((d["name"], d["status"], d["size_slug"], d["region"]["slug"], tuple(CONTACT.sub(r"\1*", t) for t in d["tags"]),
+                                    vpcs[d["vpc_uuid"]], PRIVATE_KEY.sub("*", d["_user_data"])) for d in self.droplets.values()),
                 "vpcs": sorted((v["name"], v["region"], v["description"]) for v in self.vpcs.values()),
                 "reserved": sorted((a["ip"], names.get(a["_droplet"])) for a in self.reserved.values()),
                 "firewalls": sorted((f["name"], str(f["inbound_rules"]), str(f["outbound_rules"]), str(f["tags"]))
                                     for f in self.firewalls.values()),
-                "tags": sorted(self.tags),
+                "tags": sorted(CONTACT.sub(r"\1*", t) for t in self.tags),
             }

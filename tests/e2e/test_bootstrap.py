@@ -43,8 +43,8 @@ def test_apply_makes_what_the_plan_says(cloud):
     assert {s["state"] for s in done["steps"]} == {"done"}
     picture = cloud.ocean.picture()
     assert [d[:6] for d in picture["droplets"]] == [
-        ("shop-brave-panda", "active", "s-1vcpu-1gb", "sgp1", (MARK,), "shop"),
-        ("shop-misty-owl", "active", "s-1vcpu-1gb", "sgp1", (MARK,), "shop")]
+        ("shop-brave-panda", "active", "s-1vcpu-1gb", "sgp1", (MARK, "dynia-contact:shop:*"), "shop"),
+        ("shop-misty-owl", "active", "s-1vcpu-1gb", "sgp1", (MARK, "dynia-contact:shop:*"), "shop")]
     assert picture["reserved"] == [(done["address"], "shop-brave-panda")]
     assert picture["vpcs"] == [("shop", "sgp1", MARK)] and cloud.ocean.vpcs.popitem()[1]["ip_range"] == "10.108.0.0/20"
     nodes = {node["name"]: node for node in done["nodes"]}
@@ -70,7 +70,13 @@ def test_droplets_get_the_user_data_keys_and_network(cloud):
     cloud.run("apply")
     for droplet in cloud.ocean.droplets.values():
         node = droplet["name"].removeprefix("shop-")
-        assert droplet["_user_data"] == cloud.run("user-data", "--node", node).stdout
+        there, shown = (yaml.safe_load(text) for text in (droplet["_user_data"], cloud.run("user-data", "--node", node).stdout))
+        contact = [f for f in there["write_files"] if f["path"] == "/etc/dynia/contact"]
+        assert [f["permissions"] for f in contact] == ["0600"] and contact[0]["content"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+        there["write_files"] = [f for f in there["write_files"] if f not in contact]
+        script = there["write_files"][-1]
+        script["content"] = re.sub(r"(?ms)^key=.*?^fi\n", "", script["content"])
+        assert there == shown
         assert droplet["_ssh_keys"] == [key["id"] for key in cloud.ocean.keys.values()]
         assert droplet["features"] == ["monitoring"]
 
@@ -131,7 +137,8 @@ def test_a_node_that_goes_is_asked_for_and_drained(cloud):
     assert picture["reserved"][0][1] == "shop-misty-owl", "the address went to one that stays"
     assert "brave-panda.example.com" not in records(cloud)
     changes = [f"{c.method} {c.path}" for c in cloud.ocean.calls[since:] if c.method != "GET"]
-    assert re.match(r"POST /v2/reserved_ips/.*/actions", changes[0]) and changes[-1].startswith("DELETE /v2/droplets/")
+    assert re.match(r"POST /v2/reserved_ips/.*/actions", changes[0])
+    assert changes[-2].startswith("DELETE /v2/droplets/") and changes[-1].startswith("DELETE /v2/tags/dynia-contact%3Ashop%3A")
 
 
 def test_draining_takes_its_time(cloud):

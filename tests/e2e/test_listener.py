@@ -379,13 +379,28 @@ def test_a_secret_that_others_may_read_is_refused(demo):
         node.write("etc/dynia/webhook-secret", secret, mode)
         done = harness.run(*node.argv(), check=False)
         assert done.returncode != 0 and told in done.stderr and secret not in done.stderr
+
+
+def test_a_secret_that_comes_later_and_then_another(demo):
+    """The agent goes on without, and takes it up when it is told that something is new."""
+    node = demo.nodes[0]
+    with_webhook(node)
     (node.root / "etc/dynia/webhook-secret").unlink()
-    done = harness.run(*node.argv(), check=False)
-    assert done.returncode != 0 and "webhook-secret" in done.stderr
+    node.start()
+    wait_for(lambda: "webhook-secret' is not there yet: the agent goes on without" in node.log.read_text(encoding="utf-8"), 60, "the agent's word")
+    wait_for(lambda: github(node, b"{}")[0] in (401, 404), 60, "no webhook")
+    for secret in (SECRET, SECRET[::-1]):
+        node.write("etc/dynia/webhook-secret", secret + "\n", 0o600)
+        os.kill(node.agent.pid, signal.SIGHUP)
+        wait_for(lambda word=secret: github(node, b"{}", word)[0] == 202, 60, "a good webhook")
+    assert github(node, b"{}", SECRET)[0] == 401
+
+
+def test_a_secret_by_name(demo):
+    node = demo.nodes[0]
+    with_webhook(node)
     node.write("etc/dynia/agent.yaml", (node.root / "etc/dynia/agent.yaml").read_text(encoding="utf-8").replace(
         "secret_file: /etc/dynia/webhook-secret", "secret: hook"))
-    done = harness.run(*node.argv(), check=False)
-    assert done.returncode != 0 and "secret 'hook' is not on this node" in done.stderr
     node.write("etc/dynia/secrets.yaml", f"hook: {SECRET}\n", 0o600)
     node.start()
     wait_for(lambda: github(node)[0] == 202, 60, "answer")
