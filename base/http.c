@@ -246,7 +246,20 @@ static void describe(struct strbuf *to, const struct http_request *req)
 		strbuf_addf(to, " at '%s'", req->unix_socket);
 }
 
-static int failed(const struct transfer *transfer, CURLcode code, const char *text, struct err *err)
+/* "Connection refused", which libcurl does not say. */
+static void add_reason(CURL *curl, struct err *err)
+{
+	const struct err said = *err;
+	char text[128];
+	long error = 0;
+
+	if (curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error) == CURLE_OK && error)
+		err_set(err, said.code, "%s: %s", said.msg,
+			strerror_r((int)error, text, sizeof(text)));
+}
+
+static int failed(const struct transfer *transfer, CURL *curl, CURLcode code, const char *text,
+		  struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf what = STRBUF_INIT;
 	const struct http_request *req = transfer->req;
@@ -261,8 +274,10 @@ static int failed(const struct transfer *transfer, CURLcode code, const char *te
 	/* These two texts hold how long it took; the same trouble shall read the same each time. */
 	if (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT)
 		text = "";
-	return err_set(err, ERR_NETWORK, "%s: %s", what.buf,
-		       *text ? text : curl_easy_strerror(code));
+	err_set(err, ERR_NETWORK, "%s: %s", what.buf, *text ? text : curl_easy_strerror(code));
+	if (code == CURLE_COULDNT_CONNECT)
+		add_reason(curl, err);
+	return -1;
 }
 
 int http_do(const struct http_request *req, struct http_reply *reply, struct err *err)
@@ -295,7 +310,7 @@ int http_do(const struct http_request *req, struct http_reply *reply, struct err
 	curl_easy_setopt(curl, CURLOPT_HAPROXYPROTOCOL, (long)req->proxy_header);
 	code = curl_easy_perform(curl);
 	if (code != CURLE_OK)
-		return failed(&transfer, code, text, err);
+		return failed(&transfer, curl, code, text, err);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply->status);
 	return 0;
 }
