@@ -145,7 +145,7 @@ static int limit_memory(struct mirror *m, struct err *err)
 
 static void name_of(git_packbuilder *builder, char ret[GIT_OID_HEX])
 {
-#if LIBGIT2_VER_MAJOR > 1 || LIBGIT2_VER_MINOR >= 6
+#if LIBGIT2_VER_MAJOR > 1 || LIBGIT2_VER_MINOR >= 5
 	AUTO_FREE char *name = xstrndup(git_packbuilder_name(builder), GIT_OID_HEX - 1);
 
 	memcpy(ret, name, strlen(name) + 1);
