@@ -15,6 +15,13 @@ void strbuf_init(struct strbuf *sb)
 	*sb = (struct strbuf)STRBUF_INIT;
 }
 
+void strbuf_wipe(struct strbuf *sb)
+{
+	if (sb->alloc)
+		explicit_bzero(sb->buf, sb->alloc);
+	strbuf_release(sb);
+}
+
 void strbuf_release(struct strbuf *sb)
 {
 	size_t limit = sb->limit;

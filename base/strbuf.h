@@ -39,6 +39,8 @@ extern char strbuf_empty[1];
 void strbuf_init(struct strbuf *sb);
 /* Frees the memory and makes it an empty buffer again; the limit stays. */
 void strbuf_release(struct strbuf *sb);
+/* Of a secret: overwritten first. What was left behind when it grew is not: strbuf_grow() it at the start. */
+void strbuf_wipe(struct strbuf *sb);
 /* Empties it and keeps the memory. */
 void strbuf_clear(struct strbuf *sb);
 /* Makes room for n more bytes. */

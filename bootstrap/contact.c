@@ -20,13 +20,6 @@ static void pkey_freep(EVP_PKEY **key)
 	EVP_PKEY_free(*key);
 }
 
-static void wipe(struct strbuf *sb)
-{
-	if (sb->alloc)
-		explicit_bzero(sb->buf, sb->alloc);
-	strbuf_release(sb);
-}
-
 /* --- the wire form of ssh (RFC 4251) -------------------------------------------------------- */
 
 static void put_number(struct strbuf *sb, uint32_t value)
@@ -51,7 +44,7 @@ static void put_public(struct strbuf *sb, const unsigned char key[KEY_SIZE])
 /* In lines of that length, or, with 0, in one that does not end. */
 static void put_base64(struct strbuf *sb, const struct strbuf *data, size_t line_length)
 {
-	CLEANUP(wipe) struct strbuf text = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf text = STRBUF_INIT;
 	size_t len, step;
 
 	strbuf_grow(&text, data->len / 3 * 4 + 8);
@@ -72,9 +65,9 @@ static int put_private(struct strbuf *sb, const unsigned char seed[KEY_SIZE],
 		       const unsigned char public[KEY_SIZE], struct err *err)
 {
 	static const char magic[] = "openssh-key-v1";
-	CLEANUP(wipe) struct strbuf blob = STRBUF_INIT;
-	CLEANUP(wipe) struct strbuf inner = STRBUF_INIT;
-	CLEANUP(wipe) struct strbuf whole = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf blob = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf inner = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf whole = STRBUF_INIT;
 	uint32_t check;
 
 	strbuf_grow(&inner, 256);
@@ -116,7 +109,7 @@ static const char *to_hex(struct pool *pool, const unsigned char key[KEY_SIZE])
 int contact_new(struct pool *pool, const char *cluster, struct contact *ret, struct err *err)
 {
 	CLEANUP(pkey_freep) EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	CLEANUP(wipe) struct strbuf text = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf text = STRBUF_INIT;
 	unsigned char seed[KEY_SIZE], public[KEY_SIZE];
 	size_t n = sizeof(seed), m = sizeof(public);
 	int failed;

@@ -26,13 +26,6 @@ static void close_folder(DIR **dir)
 		closedir(*dir);
 }
 
-void deliver_wipe(struct strbuf *sb)
-{
-	if (sb->alloc)
-		explicit_bzero(sb->buf, sb->alloc);
-	strbuf_release(sb);
-}
-
 /* --- which files -------------------------------------------------------------------------- */
 
 enum kind { KIND_LINE, KIND_KEY, KIND_SECRETS };
@@ -166,7 +159,7 @@ static int add_file(const char *folder, const char *node, const struct wanted *w
 		    json_t *files, struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
-	CLEANUP(deliver_wipe) struct strbuf text = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf text = STRBUF_INIT;
 	const char *name = name_of(wanted->path);
 	const char *path;
 	json_t *value;
@@ -231,7 +224,7 @@ int deliver_message(const struct cluster *cluster, const char *folder, const cha
 int deliver_check(const struct cluster *cluster, const char *folder, const char *node,
 		  struct err *err)
 {
-	CLEANUP(deliver_wipe) struct strbuf message = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf message = STRBUF_INIT;
 
 	return deliver_message(cluster, folder, node, &message, err);
 }

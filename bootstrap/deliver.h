@@ -31,7 +31,5 @@ int deliver_check(const struct cluster *cluster, const char *folder, const char 
 /* The message for the node; to be wiped. */
 int deliver_message(const struct cluster *cluster, const char *folder, const char *node,
 		    struct strbuf *ret, struct err *err);
-/* Overwrites what was in it, too. */
-void deliver_wipe(struct strbuf *sb);
 
 #endif

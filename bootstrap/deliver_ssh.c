@@ -193,7 +193,7 @@ static int look_at(struct boot *boot, struct boot_step *step, struct err *err)
 	const struct boot_node *node = step->node;
 	CLEANUP(strvec_release) struct strvec argv = STRVEC_INIT;
 	CLEANUP(strvec_release) struct strvec env = STRVEC_INIT;
-	CLEANUP(deliver_wipe) struct strbuf message = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf message = STRBUF_INIT;
 	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
 	AUTO_CLOSE int fd = known_hosts(boot, node, err);
 	struct process_spec spec = {.timeout_ms = LOOK_MS, .capture_limit = ANSWER_MAX};

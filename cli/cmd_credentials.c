@@ -32,7 +32,7 @@ static int read_message(struct strbuf *ret, struct err *err)
 static int install(const char *root_path)
 {
 	CLEANUP(root_release) struct root root = ROOT_INIT;
-	CLEANUP(deliver_wipe) struct strbuf message = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf message = STRBUF_INIT;
 	CLEANUP(strbuf_release) struct strbuf answer = STRBUF_INIT;
 	struct err err = {0};
 

@@ -13,13 +13,6 @@
 #define SECRET_MAX ((size_t)64 << 10)
 #define TEXT_MAX ((size_t)2 << 20)
 
-static void wipe_release(struct strbuf *sb)
-{
-	if (sb->len)
-		explicit_bzero(sb->buf, sb->len);
-	strbuf_release(sb);
-}
-
 static const char *place(const struct remote *remote)
 {
 	return remote->credentials_at ? remote->credentials_at : "credentials";
@@ -71,7 +64,7 @@ static int read_secret(const struct remote *remote, const char *what, const char
 static int add_password(const struct remote *remote, json_t *request, struct err *err)
 {
 	const struct credentials *who = remote->credentials;
-	CLEANUP(wipe_release) struct strbuf password = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf password = STRBUF_INIT;
 	json_t *text;
 
 	if (!who || !who->password_file)
@@ -114,7 +107,7 @@ static int add_ssh(const struct remote *remote, json_t *request, struct worker_f
 		   struct err *err)
 {
 	const struct credentials *who = remote->credentials;
-	CLEANUP(wipe_release) struct strbuf key = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf key = STRBUF_INIT;
 	CLEANUP(strbuf_release) struct strbuf known = STRBUF_INIT;
 	AUTO_FREE char *known_hosts = xasprintf("%s.known_hosts", place(remote));
 

@@ -87,7 +87,7 @@ static int check_addressee(const struct root *root, const json_t *message, struc
 
 static bool is_there_already(const struct root *root, const char *path, const json_t *text)
 {
-	CLEANUP(deliver_wipe) struct strbuf now = STRBUF_INIT;
+	CLEANUP(strbuf_wipe) struct strbuf now = STRBUF_INIT;
 	struct err ignored = {0};
 	struct stat st;
 
