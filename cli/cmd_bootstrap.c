@@ -81,24 +81,18 @@ static int make_plan(struct boot *boot, bool destroy, struct err *err)
 	return destroy ? boot_plan_destroy(boot, err) : boot_plan(boot, err);
 }
 
-static int propose(const struct bootstrap_options *o, const struct cluster *cluster)
+/* --add was checked before anything was asked of the clouds. */
+static void propose(const struct bootstrap_options *o, const struct cluster *cluster)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	FILE *to = o->json ? stderr : stdout;
 	int64_t n = 0;
-	struct err err = {0};
 
-	if (!o->add)
-		return 0;
-	if (parse_int(o->add, 1, ADD_MAX, &n, &err) < 0) {
-		err_wrap(&err, "--add");
-		err.code = ERR_USAGE;
-		return cli_fail(&err);
-	}
-	fprintf(o->json ? stderr : stdout, "# for nodes: in %s\n", cluster->path);
+	if (!o->add || parse_int(o->add, 1, ADD_MAX, &n, &(struct err) {0}) < 0)
+		return;
+	fprintf(to, "# for nodes: in %s\n", cluster->path);
 	for (int64_t i = 0; i < n; i++)
-		fprintf(o->json ? stderr : stdout, "  %s: {}\n",
-			node_name_propose(cluster, (unsigned)i, pool));
-	return 0;
+		fprintf(to, "  %s: {}\n", node_name_propose(cluster, (unsigned)i, pool));
 }
 
 static int plan(const struct bootstrap_options *o, const struct cluster *cluster)
@@ -112,8 +106,7 @@ static int plan(const struct bootstrap_options *o, const struct cluster *cluster
 		boot_print_json(&boot, stdout);
 	else
 		boot_print_plan(&boot, stdout, cli_colour());
-	if (propose(o, cluster))
-		return EXIT_USAGE;
+	propose(o, cluster);
 	return o->exit_code && boot.n_steps ? EXIT_TO_DO : EXIT_DONE;
 }
 
@@ -271,6 +264,37 @@ static int take_duration(const struct command *self, const char *name, const cha
 	return -1;
 }
 
+/* An option that would be passed over is refused: who writes destroy --node NAME does not mean the whole cluster. */
+static int check_options(const struct command *self, const struct bootstrap_options *o,
+			 const char *verb)
+{
+	/* No verb's name is in another's. */
+	const struct {
+		const char *name;
+		bool given;
+		const char *verbs;
+	} rows[] = {
+		{"node", o->node, "hold, user-data and credentials"},
+		{"credentials", o->boot.credentials, "plan, apply and credentials"},
+		{"identity", o->boot.identity, "plan, apply and credentials"},
+		{"replace", o->boot.replace, "plan and apply"},
+		{"add", o->add, "plan"},
+		{"release-address", o->boot.release_address, "destroy"},
+		{"json", o->json, "plan, apply, destroy and credentials"},
+		{"exit-code", o->exit_code, "plan"},
+	};
+	struct err err = {0};
+	int64_t ignored;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].given && !strstr(rows[i].verbs, verb))
+			return cli_usage_error(self, "%s takes no --%s, which is for %s", verb,
+					       rows[i].name, rows[i].verbs);
+	if (o->add && parse_int(o->add, 1, ADD_MAX, &ignored, &err) < 0)
+		return cli_usage_error(self, "--add: %s", err.msg);
+	return -1;
+}
+
 static int run(const struct command *self, int argc, char **argv)
 {
 	struct bootstrap_options o = {.drain = DRAIN_DEFAULT, .machine = MACHINE_DEFAULT};
@@ -312,9 +336,12 @@ static int run(const struct command *self, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	o.path = args.n > 1 ? args.v[1] : NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (strcmp(verbs[i].name, args.v[0]) == 0)
-			return run_verb(&o, i);
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, args.v[0]) != 0)
+			continue;
+		status = check_options(self, &o, verbs[i].name);
+		return status >= 0 ? status : run_verb(&o, i);
+	}
 	return cli_usage_error(
 		self, "'%s' is none of plan, apply, credentials, destroy, hold and user-data",
 		args.v[0]);

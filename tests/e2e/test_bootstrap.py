@@ -369,6 +369,17 @@ def test_usage():
         assert dynia(*argv, check=False).returncode == USAGE, argv
 
 
+@pytest.mark.parametrize("argv,words", [
+    (("destroy", "--yes", "--node", "misty-owl"), ["destroy takes no --node", "credentials"]), (("apply", "--node", "misty-owl"), ["apply takes no --node"]),
+    (("destroy", "--yes", "--replace", "misty-owl"), ["--replace"]), (("apply", "--release-address"), ["for destroy"]),
+    (("apply", "--exit-code"), ["for plan"]), (("user-data", "--node", "misty-owl", "--json"), ["takes no --json"]),
+    (("plan", "--add", "0"), ["--add: 0 is not between 1 and 100"]), (("plan", "--add", "many"), ["--add"])])
+def test_an_option_that_says_nothing_to_the_verb_is_refused(cloud, argv, words):
+    done = cloud.run(*argv, check=False)
+    assert done.returncode == USAGE and all(word in done.stderr for word in words) and not done.stdout
+    assert not cloud.ocean.calls and not cloud.flare.calls
+
+
 # --- on a terminal --------------------------------------------------------------------------------------------------------------
 
 
