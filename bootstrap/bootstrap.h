@@ -108,7 +108,8 @@ struct boot_cloud {
 	const char *vpc; /* its id, NULL: none yet */
 	const char *vpc_range;
 	bool vpc_is_ours;
-	const char *firewall; /* its id, NULL: none yet */
+	const char *firewall;  /* its id, NULL: none yet */
+	bool firewall_is_ours; /* it bears the mark */
 	bool firewall_is_right;
 	int64_t listed_ms; /* when the droplets were listed last */
 	unsigned polls;

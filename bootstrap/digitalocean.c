@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -147,6 +148,21 @@ static void take_tags(const json_t *json, struct pool *pool, struct droplet *ret
 	}
 }
 
+bool has_mark(const json_t *thing, const char *mark)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(thing, "tags"), i, item)
+	{
+		const char *tag = json_string_value(item);
+
+		if (tag && strcasecmp(tag, mark) == 0)
+			return true;
+	}
+	return false;
+}
+
 int droplet_read(const struct api *api, const json_t *json, struct pool *pool, struct droplet *ret,
 		 struct err *err)
 {
@@ -174,6 +190,7 @@ int droplet_read(const struct api *api, const json_t *json, struct pool *pool, s
 struct collecting {
 	const struct api *api;
 	struct pool *pool;
+	const char *mark;
 	void *v;
 	size_t n;
 	size_t alloc;
@@ -184,6 +201,9 @@ static int take_droplet(void *arg, const json_t *item, struct err *err)
 	struct collecting *c = arg;
 	struct droplet *v = c->v;
 
+	/* What is not marked as ours is nothing that we know of, whatever a list says. */
+	if (!has_mark(item, c->mark))
+		return 0;
 	GROW(v, c->n, c->alloc);
 	c->v = v;
 	return droplet_read(c->api, item, c->pool, &v[c->n++], err);
@@ -203,7 +223,7 @@ static void *settle(struct collecting *c, size_t size)
 int droplets_list(struct api *api, const char *tag, struct pool *pool, struct droplets *ret,
 		  struct err *err)
 {
-	struct collecting c = {.api = api, .pool = pool};
+	struct collecting c = {.api = api, .pool = pool, .mark = tag};
 	const char *path = pool_printf(pool, "/v2/droplets?tag_name=%s", api_escape(pool, tag));
 	int failed = digitalocean_each(api, path, "droplets", take_droplet, &c, err);
 
@@ -242,7 +262,7 @@ bool tag_is_loose(const json_t *tag)
 
 /* --- reserved IPs ---------------------------------------------------------------------- */
 
-int reserved_ip_read(const struct api *api, const json_t *json, struct pool *pool,
+int reserved_ip_read(const struct api *api, const json_t *json, const char *mark, struct pool *pool,
 		     struct reserved_ip *ret, struct err *err)
 {
 	const json_t *droplet = json_object_get(json, "droplet");
@@ -253,6 +273,7 @@ int reserved_ip_read(const struct api *api, const json_t *json, struct pool *poo
 		.region = region ? region : "",
 		.droplet_id = json_number(droplet, "id"),
 		.droplet_name = json_text(droplet, "name", pool),
+		.is_foreign = json_is_object(droplet) && !has_mark(droplet, mark),
 		.locked = json_is_true(json_object_get(json, "locked")),
 	};
 	if (!ret->ip || !is_ipv4(ret->ip))
@@ -267,12 +288,13 @@ static int take_reserved(void *arg, const json_t *item, struct err *err)
 
 	GROW(v, c->n, c->alloc);
 	c->v = v;
-	return reserved_ip_read(c->api, item, c->pool, &v[c->n++], err);
+	return reserved_ip_read(c->api, item, c->mark, c->pool, &v[c->n++], err);
 }
 
-int reserved_ips_list(struct api *api, struct pool *pool, struct reserved_ips *ret, struct err *err)
+int reserved_ips_list(struct api *api, const char *mark, struct pool *pool,
+		      struct reserved_ips *ret, struct err *err)
 {
-	struct collecting c = {.api = api, .pool = pool};
+	struct collecting c = {.api = api, .pool = pool, .mark = mark};
 	int failed =
 		digitalocean_each(api, "/v2/reserved_ips", "reserved_ips", take_reserved, &c, err);
 
@@ -281,8 +303,8 @@ int reserved_ips_list(struct api *api, struct pool *pool, struct reserved_ips *r
 	return failed;
 }
 
-static int look_at(struct api *api, const char *ip, struct pool *pool, struct reserved_ip *ret,
-		   struct err *err)
+static int look_at(struct api *api, const char *ip, const char *mark, struct pool *pool,
+		   struct reserved_ip *ret, struct err *err)
 {
 	CLEANUP(release_json) json_t *answer = NULL;
 	const char *path = pool_printf(pool, "/v2/reserved_ips/%s", api_escape(pool, ip));
@@ -295,7 +317,7 @@ static int look_at(struct api *api, const char *ip, struct pool *pool, struct re
 				       ip);
 		return -1;
 	}
-	return reserved_ip_read(api, json_object_get(answer, "reserved_ip"), pool, ret, err);
+	return reserved_ip_read(api, json_object_get(answer, "reserved_ip"), mark, pool, ret, err);
 }
 
 static int assign(struct api *api, const char *ip, int64_t droplet_id, bool *ret_again,
@@ -313,8 +335,8 @@ static int assign(struct api *api, const char *ip, int64_t droplet_id, bool *ret
 
 /* Looks again after each try: an answer that was lost, or an action that ended in an error, shows
  * in where the address is. */
-int reserved_ip_hold(struct api *api, const char *ip, int64_t droplet_id, int64_t deadline_ms,
-		     bool *ret_moved, struct err *err)
+int reserved_ip_hold(struct api *api, const char *ip, const char *mark, int64_t droplet_id,
+		     int64_t deadline_ms, bool *ret_moved, struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	int64_t end = clock_ms() + deadline_ms;
@@ -326,8 +348,14 @@ int reserved_ip_hold(struct api *api, const char *ip, int64_t droplet_id, int64_
 		struct reserved_ip now;
 		bool again = false;
 
-		if (look_at(api, ip, pool, &now, err) < 0)
+		if (look_at(api, ip, mark, pool, &now, err) < 0)
 			return -1;
+		if (now.is_foreign)
+			return err_set(
+				err, ERR_CONFIG,
+				"the reserved IP %s is assigned to droplet '%s', which does not "
+				"bear the tag '%s': unassign it, or name another address",
+				ip, now.droplet_name ? now.droplet_name : "?", mark);
 		if (now.droplet_id == droplet_id && !now.locked)
 			return 0;
 		if (clock_ms() > end || tried > ASSIGN_TRIES)

@@ -40,7 +40,8 @@ struct reserved_ip {
 	const char *region;
 	int64_t droplet_id; /* 0: assigned to none */
 	const char *droplet_name;
-	bool locked; /* an action is under way */
+	bool is_foreign; /* on a droplet that does not bear the mark */
+	bool locked;     /* an action is under way */
 };
 
 struct reserved_ips {
@@ -60,25 +61,27 @@ int digitalocean_each(struct api *api, const char *path, const char *key, each_f
 
 int droplet_read(const struct api *api, const json_t *json, struct pool *pool, struct droplet *ret,
 		 struct err *err);
-int reserved_ip_read(const struct api *api, const json_t *json, struct pool *pool,
+int reserved_ip_read(const struct api *api, const json_t *json, const char *mark, struct pool *pool,
 		     struct reserved_ip *ret, struct err *err);
+/* Is the mark among the "tags" of a thing? As the API has it: in capitals or not. */
+bool has_mark(const json_t *thing, const char *mark);
 /* A tag that nothing has. */
 bool tag_is_loose(const json_t *tag);
-/* The droplets that bear the tag. */
+/* The droplets that bear the tag, also where the API lists others. */
 int droplets_list(struct api *api, const char *tag, struct pool *pool, struct droplets *ret,
 		  struct err *err);
 /* Those of that name; NULL where there is none. Two of one name are an error that names both. */
 int droplets_find(const struct droplets *droplets, const char *name, struct droplet **ret,
 		  struct err *err);
-int reserved_ips_list(struct api *api, struct pool *pool, struct reserved_ips *ret,
-		      struct err *err);
+int reserved_ips_list(struct api *api, const char *mark, struct pool *pool,
+		      struct reserved_ips *ret, struct err *err);
 
 /*
  * Assigns the reserved IP to the droplet, unless it is there already, and waits until it is. For
- * bootstrap, and for the node whose VRRP has become master. droplet_id 0: unassigns it. ret_moved may
- * be NULL.
+ * bootstrap, and for the node whose VRRP has become master. droplet_id 0: unassigns it. A droplet without the
+ * mark keeps it: ERR_CONFIG. ret_moved may be NULL.
  */
-int reserved_ip_hold(struct api *api, const char *ip, int64_t droplet_id, int64_t deadline_ms,
-		     bool *ret_moved, struct err *err);
+int reserved_ip_hold(struct api *api, const char *ip, const char *mark, int64_t droplet_id,
+		     int64_t deadline_ms, bool *ret_moved, struct err *err);
 
 #endif

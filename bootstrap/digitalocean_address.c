@@ -9,6 +9,7 @@ int address_find(struct boot *boot, struct err *err)
 {
 	const struct vip *vip = boot->cluster->vip;
 	const struct reserved_ips *all = &boot->cloud.addresses;
+	const char *held_before = NULL;
 	size_t idle = 0;
 
 	boot->vip = NULL;
@@ -23,7 +24,17 @@ int address_find(struct boot *boot, struct err *err)
 			held = held || boot->cloud.droplets.v[k].id == address->droplet_id;
 		idle += !address->droplet_id &&
 			strcmp(address->region, boot_config(boot)->region) == 0;
-		if (named || (!vip->address && held && address->droplet_id))
+		held = held && address->droplet_id;
+		if (held && held_before && !vip->address &&
+		    (!boot->destroying || boot->options.release_address))
+			return err_set(
+				err, ERR_CONFIG,
+				"droplets of the cluster have two reserved IPs, %s and %s: write "
+				"the one that is the cluster's to vip.address",
+				held_before, address->ip);
+		if (held)
+			held_before = address->ip;
+		if (named || (!vip->address && held))
 			boot->vip = address->ip;
 	}
 	if (boot->vip || boot->destroying)
@@ -41,6 +52,14 @@ int address_find(struct boot *boot, struct err *err)
 			       idle, idle > 1 ? "s" : "", boot_config(boot)->region,
 			       idle > 1 ? "" : "s");
 	return 0;
+}
+
+const struct reserved_ip *address_of(const struct boot *boot)
+{
+	for (size_t i = 0; boot->vip && i < boot->cloud.addresses.n; i++)
+		if (strcmp(boot->cloud.addresses.v[i].ip, boot->vip) == 0)
+			return &boot->cloud.addresses.v[i];
+	return NULL;
 }
 
 static bool is_up(const struct boot_node *node)
@@ -83,14 +102,11 @@ static void add_assign(struct boot *boot, enum boot_phase phase, struct boot_nod
 int address_plan(struct boot *boot, struct err *err)
 {
 	const struct vip *vip = boot->cluster->vip;
-	const struct reserved_ip *address = NULL;
+	const struct reserved_ip *address = address_of(boot);
 	struct boot_node *to = boot_first_holder(boot);
 
 	if (!vip || vip->move != VIP_MOVE_DIGITALOCEAN)
 		return 0;
-	for (size_t i = 0; boot->vip && i < boot->cloud.addresses.n; i++)
-		if (strcmp(boot->cloud.addresses.v[i].ip, boot->vip) == 0)
-			address = &boot->cloud.addresses.v[i];
 	if (address && strcmp(address->region, to->region) != 0)
 		return err_set(err, ERR_CONFIG,
 			       "the reserved IP %s is in region %s, and node '%s' in %s: it moves "

@@ -35,8 +35,12 @@ int machines_match(struct boot *boot, struct err *err)
 	for (size_t i = 0; i < boot->n_nodes; i++) {
 		struct boot_node *node = &boot->nodes[i];
 
-		if (droplets_find(&boot->cloud.droplets, node->name, &node->droplet, err) < 0)
-			return -1;
+		/* All go: which of two is the node's does not matter then. */
+		if (droplets_find(&boot->cloud.droplets, node->name, &node->droplet, err) < 0) {
+			if (!boot->destroying)
+				return -1;
+			err_clear(err);
+		}
 		if (node->droplet && !node->node->public_address)
 			node->public_address = node->droplet->public_address;
 		node->old_id = 0;

@@ -1,5 +1,6 @@
 /* What a cluster's droplets stand on: tag, VPC, cloud firewall. What there is, and the steps from there. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/strvec.h"
@@ -17,7 +18,7 @@ int network_take_tag(void *arg, const json_t *item, struct err *err)
 	(void)err;
 	if (!name)
 		return 0;
-	if (strcmp(name, boot->mark) == 0)
+	if (strcasecmp(name, boot->mark) == 0)
 		boot->cloud.has_tag = true;
 	else if (tag_is_loose(item) && key_tag_is_of(boot->pool, name, boot->cluster->name))
 		strvec_push(&boot->cloud.loose_tags, name);
@@ -34,7 +35,7 @@ int network_take_vpc(void *arg, const json_t *item, struct err *err)
 
 	if (!name || !id || !region || strcmp(name, boot_config(boot)->vpc) != 0)
 		return 0;
-	if (strcmp(region, boot_config(boot)->region) != 0)
+	if (strcmp(region, boot_config(boot)->region) != 0 && !boot->destroying)
 		return err_set(err, ERR_CONFIG,
 			       "the VPC '%s' is in region %s, and provider.digitalocean.region is "
 			       "%s: name another VPC",
@@ -108,9 +109,11 @@ int network_take_firewall(void *arg, const json_t *item, struct err *err)
 	const char *id = json_text(item, "id", boot->pool);
 
 	(void)err;
-	if (!name || !id || strcmp(name, cloud_firewall_name(boot)) != 0)
+	if (!name || !id || strcmp(name, cloud_firewall_name(boot)) != 0 ||
+	    boot->cloud.firewall_is_ours)
 		return 0;
 	boot->cloud.firewall = id;
+	boot->cloud.firewall_is_ours = has_mark(item, boot->mark);
 	boot->cloud.firewall_is_right = boot->cluster->firewall && same_firewall(boot, item);
 	return 0;
 }
@@ -143,8 +146,21 @@ int network_plan(struct boot *boot, struct err *err)
 				  "no cloud firewall: it would drop VRRP, which vip needs; the "
 				  "nodes' own firewall stands "
 				  "(provider.digitalocean.cloud_firewall)");
+		if (!boot->cloud.firewall_is_ours)
+			return 0;
+		step = boot_add(boot, BOOT_GROUND, BOOT_DELETE, "firewall",
+				cloud_firewall_name(boot), &work_delete_firewall);
+		step->key = boot->cloud.firewall;
+		step->because = "cluster.yaml wants no cloud firewall any more";
+		step->interrupts = true;
 		return 0;
 	}
+	if (boot->cloud.firewall && !boot->cloud.firewall_is_ours)
+		return err_set(
+			err, ERR_CONFIG,
+			"the account has a firewall '%s' that does not bear the tag '%s': give "
+			"it the tag, and it becomes the cluster's, or give it another name",
+			cloud_firewall_name(boot), boot->mark);
 	if (!boot->cloud.firewall_is_right) {
 		step = boot_add(boot, BOOT_GROUND, boot->cloud.firewall ? BOOT_CHANGE : BOOT_CREATE,
 				"firewall", cloud_firewall_name(boot), &work_firewall);

@@ -38,5 +38,7 @@ void delivery_plan_loose_tags(struct boot *boot);
 /* digitalocean_address.c: the reserved IP that is the cluster's, to boot->vip. */
 int address_find(struct boot *boot, struct err *err);
 int address_plan(struct boot *boot, struct err *err);
+/* What the account's list says of boot->vip; NULL: nothing. */
+const struct reserved_ip *address_of(const struct boot *boot);
 
 #endif

@@ -171,7 +171,7 @@ static int take_firewall(void *arg, const json_t *item, struct err *err)
 	const char *name = json_text(item, "name", boot->pool);
 
 	(void)err;
-	if (name && strcmp(name, cloud_firewall_name(boot)) == 0)
+	if (name && strcmp(name, cloud_firewall_name(boot)) == 0 && has_mark(item, boot->mark))
 		boot->cloud.firewall = json_text(item, "id", boot->pool);
 	return 0;
 }
@@ -480,7 +480,7 @@ static int find_reserved(void *arg, struct err *err)
 	struct boot *boot = arg;
 	struct boot_cloud *cloud = &boot->cloud;
 
-	if (reserved_ips_list(&cloud->api, boot->pool, &cloud->addresses, err) < 0)
+	if (reserved_ips_list(&cloud->api, boot->mark, boot->pool, &cloud->addresses, err) < 0)
 		return -1;
 	for (size_t i = 0; i < cloud->addresses.n; i++)
 		if (cloud->addresses.v[i].droplet_id &&
@@ -502,7 +502,7 @@ static int start_reserve(struct boot *boot, struct boot_step *step, struct err *
 		return -1;
 	if (!found) {
 		if (reserved_ip_read(&boot->cloud.api, json_object_get(answer, "reserved_ip"),
-				     boot->pool, &made, err) < 0)
+				     boot->mark, boot->pool, &made, err) < 0)
 			return -1;
 		boot->vip = made.ip;
 	}
@@ -518,7 +518,7 @@ static int start_assign(struct boot *boot, struct boot_step *step, struct err *e
 {
 	bool moved;
 
-	if (reserved_ip_hold(&boot->cloud.api, boot->vip, droplet_id(step->node),
+	if (reserved_ip_hold(&boot->cloud.api, boot->vip, boot->mark, droplet_id(step->node),
 			     ADDRESS_DEADLINE_MS, &moved, err) < 0)
 		return -1;
 	return done(boot, step);
@@ -542,7 +542,8 @@ static int start_delete_address(struct boot *boot, struct boot_step *step, struc
 	if (delete_at(boot, step, "/v2/reserved_ips", err) == 0)
 		return 0;
 	if (boot->cloud.api.status != 422 ||
-	    reserved_ip_hold(&boot->cloud.api, step->key, 0, ADDRESS_DEADLINE_MS, NULL, err) < 0)
+	    reserved_ip_hold(&boot->cloud.api, step->key, boot->mark, 0, ADDRESS_DEADLINE_MS, NULL,
+			     err) < 0)
 		return -1;
 	return delete_at(boot, step, "/v2/reserved_ips", err);
 }

@@ -35,6 +35,7 @@ struct keeping {
 	const struct node *node;
 	const struct holder_tokens *tokens;
 	struct pool *pool;
+	const char *mark;
 	struct droplets droplets;
 	const char *address; /* that moves; NULL: not known */
 	struct holder_result *result;
@@ -57,7 +58,7 @@ static int find_address(struct keeping *k, struct api *api, struct err *err)
 
 	if (k->address)
 		return 0;
-	if (reserved_ips_list(api, k->pool, &all, err) < 0)
+	if (reserved_ips_list(api, k->mark, k->pool, &all, err) < 0)
 		return -1;
 	for (size_t i = 0; i < all.n; i++)
 		for (size_t d = 0; d < k->droplets.n; d++)
@@ -82,8 +83,8 @@ static int hold_address(struct keeping *k, struct api *api, struct err *err)
 			       "there is no droplet '%s' with the cluster's tag, to which the "
 			       "reserved IP could be assigned",
 			       name);
-	return reserved_ip_hold(api, k->address, own->id, ADDRESS_DEADLINE_MS, &k->result->moved,
-				err);
+	return reserved_ip_hold(api, k->address, k->mark, own->id, ADDRESS_DEADLINE_MS,
+				&k->result->moved, err);
 }
 
 static int keep_address(struct keeping *k, struct err *err)
@@ -99,8 +100,7 @@ static int keep_address(struct keeping *k, struct err *err)
 	if (!k->cluster->provider.digitalocean)
 		return 0;
 	if (open_api(&api, &digitalocean_api, k->tokens->digitalocean, err) < 0 ||
-	    droplets_list(&api, cluster_mark(k->pool, k->cluster->name), k->pool, &k->droplets,
-			  err) < 0)
+	    droplets_list(&api, k->mark, k->pool, &k->droplets, err) < 0)
 		return -1;
 	if (!moves)
 		return 0;
@@ -136,8 +136,8 @@ static int keep_records(struct keeping *k, struct err *err)
 	if (dns_wanted(cluster, &addresses, k->pool, &wants, err) < 0 ||
 	    open_api(&api, &cloudflare_api, k->tokens->cloudflare, err) < 0)
 		return -1;
-	return dns_sync(&api, cluster->dns.cloudflare->zone, &wants,
-			cluster_mark(k->pool, cluster->name), &k->result->records, err);
+	return dns_sync(&api, cluster->dns.cloudflare->zone, &wants, k->mark, &k->result->records,
+			err);
 }
 
 int holder_keep(const struct cluster *cluster, const struct node *node,
@@ -149,6 +149,7 @@ int holder_keep(const struct cluster *cluster, const struct node *node,
 		.node = node,
 		.tokens = tokens,
 		.pool = pool,
+		.mark = cluster_mark(pool, cluster->name),
 		.address = cluster->vip ? cluster->vip->address : NULL,
 		.result = ret,
 	};

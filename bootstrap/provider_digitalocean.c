@@ -54,6 +54,7 @@ static int look(struct boot *boot, struct err *err)
 	forget(boot);
 	cloud->answers = json_array();
 	cloud->vpc = cloud->firewall = NULL;
+	cloud->firewall_is_ours = cloud->firewall_is_right = false;
 	cloud->has_tag = false;
 	/* Tags before droplets: one that a droplet gets meanwhile is seen on it. */
 	if (digitalocean_each(api, "/v2/tags", "tags", network_take_tag, boot, err) < 0 ||
@@ -62,7 +63,7 @@ static int look(struct boot *boot, struct err *err)
 	    digitalocean_each(api, "/v2/sizes", "sizes", machines_take_size, boot, err) < 0 ||
 	    digitalocean_each(api, "/v2/firewalls", "firewalls", network_take_firewall, boot, err) <
 		    0 ||
-	    reserved_ips_list(api, boot->pool, &cloud->addresses, err) < 0 ||
+	    reserved_ips_list(api, boot->mark, boot->pool, &cloud->addresses, err) < 0 ||
 	    address_find(boot, err) < 0)
 		return -1;
 	cloud->listed_ms = clock_ms();
@@ -94,6 +95,29 @@ static void add_last(struct boot *boot, enum boot_phase phase, const char *what,
 	step->interrupts = true;
 }
 
+/* Before the droplets: without vip.address it is known by the one that has it. */
+static void plan_release(struct boot *boot)
+{
+	const struct reserved_ip *address = address_of(boot);
+
+	if (!address)
+		return;
+	if (address->is_foreign)
+		boot_note(
+			boot,
+			"the reserved IP %s is kept: it is assigned to droplet '%s', which is not "
+			"this cluster's",
+			address->ip, address->droplet_name ? address->droplet_name : "?");
+	else if (boot->options.release_address)
+		add_last(boot, BOOT_REMOVE, "reserved IP", boot->vip, boot->vip,
+			 &work_delete_address);
+	else
+		boot_note(boot,
+			  "the reserved IP %s is kept, and costs money while no droplet has "
+			  "it: --release-address gives it back",
+			  address->ip);
+}
+
 static int plan_destroy(struct boot *boot, struct err *err)
 {
 	struct boot_cloud *cloud = &boot->cloud;
@@ -101,18 +125,10 @@ static int plan_destroy(struct boot *boot, struct err *err)
 	(void)err;
 	if (cloud->droplets.n)
 		machines_add_drain(boot, BOOT_DRAIN);
-	/* Before the droplets: without vip.address it is known by the one that has it. */
-	if (boot->vip && boot->options.release_address)
-		add_last(boot, BOOT_REMOVE, "reserved IP", boot->vip, boot->vip,
-			 &work_delete_address);
+	plan_release(boot);
 	for (size_t i = 0; i < cloud->droplets.n; i++)
 		machines_add_delete(boot, BOOT_REMOVE, &cloud->droplets.v[i], "the cluster goes");
-	if (boot->vip && !boot->options.release_address)
-		boot_note(boot,
-			  "the reserved IP %s is kept, and costs money while no droplet has "
-			  "it: --release-address gives it back",
-			  boot->vip);
-	if (cloud->firewall)
+	if (cloud->firewall && cloud->firewall_is_ours)
 		add_last(boot, BOOT_LAST, "firewall", cloud_firewall_name(boot), cloud->firewall,
 			 &work_delete_firewall);
 	if (cloud->vpc && cloud->vpc_is_ours)

@@ -200,6 +200,80 @@ def test_destroy_keeps_the_address_unless_told(cloud):
     assert cloud.ocean.picture()["reserved"] == [(address, "shop-brave-panda")]
 
 
+def foreign(cloud, name="foreign", tags=()):
+    """A droplet of somebody else's."""
+    vpc = cloud.ocean.add_vpc(f"of-{name}", "sgp1")
+    call = type("Call", (), {"body": {"name": name, "region": "sgp1", "size": "s-1vcpu-1gb", "image": "debian-12-x64", "vpc_uuid": vpc["id"],
+                                      "tags": list(tags)}})
+    return cloud.ocean.create_droplet(call)[1]["droplet"]
+
+
+def named(address):
+    return VIP.replace("{move", "{address: %s, move" % address)
+
+
+def test_an_address_on_somebody_elses_droplet_is_not_released(cloud):
+    cloud.run("apply")
+    cloud.ocean.add_reserved("sgp1", "203.0.113.77", foreign(cloud, tags=("dynia-cluster:shop-eu",))["id"])
+    cloud.write(("brave-panda", "misty-owl"), vip=named("203.0.113.77"))
+    said = cloud.run("destroy", "--yes", "--release-address").stdout
+    assert "203.0.113.77 is kept" in said and "'foreign'" in said
+    assert ("203.0.113.77", "foreign") in cloud.ocean.picture()["reserved"] and len(cloud.ocean.droplets) == 1
+
+
+def test_two_addresses_on_our_droplets_are_named(cloud):
+    cloud.run("apply")
+    cloud.ocean.add_reserved("sgp1", "203.0.113.77", cloud.ocean.named("shop-misty-owl")["id"])
+    said = cloud.run("plan", check=False)
+    assert said.returncode == 1 and "203.0.113.77" in said.stderr and "vip.address" in said.stderr
+    cloud.write(("brave-panda", "misty-owl"), vip=named("203.0.113.77"))
+    cloud.run("plan")
+
+
+def test_a_list_with_droplets_that_are_not_ours(cloud, monkeypatch):
+    """An API, or a proxy before it, that passes over tag_name."""
+    cloud.run("apply")
+    foreign(cloud, "shop-witty-wren", tags=("dynia-cluster:shop-eu", "web"))
+    cloud.ocean.named("shop-misty-owl")["tags"][0] = MARK.title()
+    monkeypatch.setitem(cloud.ocean.routes, ("GET", "/v2/droplets"),
+                        lambda ocean, call: ocean.page(call, "droplets", [ocean.public(d) for d in ocean.droplets.values()], "tag_name"))
+    assert "nothing to do" in cloud.run("plan").stdout
+    cloud.run("destroy", "--yes")
+    assert [d["name"] for d in cloud.ocean.droplets.values()] == ["shop-witty-wren"]
+
+
+def test_a_firewall_of_our_name_that_is_not_ours(cloud):
+    rules = [{"protocol": "tcp", "ports": "5432", "sources": {"addresses": ["192.0.2.1"]}}]
+    there = {"id": "f1", "name": "dynia-shop", "inbound_rules": rules, "outbound_rules": [], "tags": ["web"], "droplet_ids": []}
+    cloud.ocean.firewalls["f1"] = dict(there)
+    said = cloud.run("apply", check=False)
+    assert said.returncode == 1 and "firewall 'dynia-shop'" in said.stderr and MARK in said.stderr
+    cloud.run("destroy", "--yes")
+    assert cloud.ocean.firewalls == {"f1": there} and {c.method for c in cloud.ocean.calls} == {"GET"}
+    cloud.ocean.add_tag(None, "web")
+    cloud.ocean.firewalls["f1"]["tags"] = ["web", MARK]
+    cloud.run("apply")
+    assert len(cloud.ocean.firewalls["f1"]["inbound_rules"]) == 6, "marked, it is taken over"
+
+
+def test_a_firewall_that_is_wanted_no_more_goes(cloud):
+    cloud.run("apply")
+    edit(cloud, "cloud_firewall: always", "cloud_firewall: never")
+    assert cloud.run("apply", check=False).returncode == USAGE, "it asks"
+    cloud.run("apply", "--yes")
+    assert not cloud.ocean.firewalls and "nothing to do" in cloud.run("plan").stdout
+
+
+def test_destroy_gets_over_what_stops_an_apply(cloud):
+    """Two droplets of one name, another region in the file by now."""
+    cloud.run("apply")
+    cloud.ocean.droplets[77] = {**cloud.ocean.named("shop-brave-panda"), "id": 77}
+    edit(cloud, "region: sgp1", "region: fra1")
+    cloud.run("destroy", "--yes", "--release-address")
+    assert not cloud.ocean.droplets and not cloud.ocean.reserved and not cloud.ocean.tags
+    assert "shop" not in [v["name"] for v in cloud.ocean.vpcs.values()]
+
+
 def test_a_network_that_was_there_is_used_and_stays(cloud):
     cloud.ocean.add_vpc("shop", "sgp1", "10.108.0.0/20", description="ours since 2019")
     cloud.run("apply")

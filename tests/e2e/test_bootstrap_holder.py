@@ -2,7 +2,7 @@
 
 import pytest
 
-from cloud import Cloud, Cloudflare, Fault
+from cloud import Cloud, Cloudflare, Fault, VIP
 from harness import USAGE, dynia, run, wait_for
 
 
@@ -48,6 +48,16 @@ def test_hold_waits_for_what_is_under_way(cloud):
     other = next(d["id"] for d in cloud.ocean.droplets.values() if d["name"] == "shop-misty-owl")
     cloud.ocean.act_on_reserved(type("Call", (), {"body": {"type": "assign", "droplet_id": other}, "number": 0, "method": "", "path": ""}), ip)
     cloud.run("hold", "--node", "brave-panda")
+    assert holder(cloud) == "shop-brave-panda"
+
+
+def test_hold_takes_the_address_from_no_other_cluster(cloud):
+    """A cluster's folder that was copied, vip.address and all."""
+    ip = next(iter(cloud.ocean.reserved))
+    cloud.write(("brave-panda", "misty-owl"), vip=VIP.replace("{move", "{address: %s, move" % ip))
+    cloud.ocean.named("shop-brave-panda")["tags"] = ["dynia-cluster:shop-eu"]
+    said = cloud.run("hold", "--node", "misty-owl", check=False)
+    assert said.returncode == 1 and "'shop-brave-panda', which does not bear the tag 'dynia-cluster:shop'" in said.stderr
     assert holder(cloud) == "shop-brave-panda"
 
 

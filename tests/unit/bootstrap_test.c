@@ -114,7 +114,7 @@ static void test_what_is_no_reserved_ip(void **state)
 		struct reserved_ip address;
 		struct err err = {0};
 
-		assert_int_equal(reserved_ip_read(&no_ocean, json, pool, &address, &err), -1);
+		assert_int_equal(reserved_ip_read(&no_ocean, json, MARK, pool, &address, &err), -1);
 	}
 }
 
