@@ -3,8 +3,9 @@
 What is real: the droplets are machines with systemd (droplets.py), which the double of DigitalOcean makes of nothing but what it was
 sent. cloud-init asks the metadata service and does what the user-data says; the installer downloads the package that `make deb` built,
 and apt installs it; the agents reach the repository by https (git http-backend behind nginx), and Docker pulls from a registry with TLS.
-Nobody logs in: what the test wants to know, it reads from the repository's status refs, or asks as a visitor. Only the clouds' tokens,
-for the node that holds the address, come by the operator's ssh, after that.
+The repository is closed: its password, and the clouds' tokens for the node that holds the address, are in a folder of the operator's,
+and `bootstrap apply` brings them by ssh to each droplet that has proved who it is. Nothing else logs in: what the test wants to know,
+it reads from the repository's status refs, or asks as a visitor.
 
 What the image has already: haproxy, caddy, keepalived, docker.io, docker-compose and the libraries that the package needs. The machines
 reach no mirror of Debian, so the installer's apt-get finds these installed; only the package of dynia is installed at the first boot.
@@ -19,11 +20,16 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import re
 import shutil
+import ssl
+import stat
 import subprocess
 import tempfile
 import textwrap
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -57,6 +63,7 @@ provider:
     package: {{url: "{package}", sha256: {sha256}}}
     agent:
       repository: "{repository}"
+      credentials: {{username: node, password_file: /etc/dynia/token}}
       interval: 5s
       ca_file: /etc/dynia/ca.pem
       files:
@@ -73,11 +80,13 @@ port: 80
 health: {{path: /health, interval: 5s}}
 """
 
-# Beside the repository: the package, and the clouds' APIs, which take tokens by https only.
+PASSWORD = "t0ken-of-the-nodes"
+
+# Beside the repository: the package, which anybody may have, and the clouds' APIs, which take tokens of their own, by https only.
 SERVED = """
-    location = /dynia.deb {{ root {folder}; }}
-    location /v2/ {{ proxy_pass {ocean}; }}
-    location /client/v4/ {{ proxy_pass {flare}; }}
+    location = /dynia.deb {{ auth_basic off; root {folder}; }}
+    location /v2/ {{ auth_basic off; proxy_pass {ocean}; }}
+    location /client/v4/ {{ auth_basic off; proxy_pass {flare}; }}
 """
 
 CLOUDS = """[Service]
@@ -112,16 +121,26 @@ class Fleet:
         self.ocean.add_key("ops-laptop", public_key=pathlib.Path(f"{self.identity}.pub").read_text(encoding="utf-8").strip())
         self.reserved = self.ocean.add_reserved("sgp1")["ip"]
         self.flare = self._until_closed(Cloudflare("example.com"))
+        self.secret = self.folder / "secret"
+        self._keep_secrets()
         self.authority = git_servers.Authority(self.folder / "ca")
         cert = self.authority.sign("server", GATEWAY)
         shutil.copy(package, self.folder / "dynia.deb")
-        self.server = git_servers.Https(self.repository, GATEWAY, cert, extra=SERVED.format(
+        self.server = git_servers.Https(self.repository, GATEWAY, cert, token=PASSWORD, extra=SERVED.format(
             folder=self.folder, ocean=self.ocean.base, flare=self.flare.base))
         self.closing.append(self.server.stop)
         self.registry = Registry(self.folder, GATEWAY, self.authority, cert)
         self.closing.append(self.registry.stop)
         self.images = [self._image_of(n) for n in (1, 2)]
         self.write(self.images[0], "hello")
+
+    def _keep_secrets(self):
+        """The operator's folder, as docs/operations.md has it."""
+        self.secret.mkdir()
+        for name, text in (("token", f"{PASSWORD}\n"),
+                           ("secrets.yaml", f"digitalocean-token: {self.ocean.token}\ncloudflare-token: {self.flare.token}\n")):
+            (self.secret / name).write_text(text, encoding="utf-8")
+            (self.secret / name).chmod(0o600)
 
     def _until_closed(self, thing):
         self.closing.append(thing.close)
@@ -161,12 +180,41 @@ class Fleet:
         self.repository.write(f"clusters/shop/services/{name}.yaml", PAGE.format(host=name, body=body))
 
     def bootstrap(self, verb, *more):
-        done = subprocess.run([str(DYNIA), "bootstrap", verb, "--drain", "0", "--cluster", "shop", *more, str(self.repository.tree)],
-                              capture_output=True, text=True, check=False, timeout=120, stdin=subprocess.DEVNULL,
+        """What it says, and what it says meanwhile."""
+        done = subprocess.run([str(DYNIA), "bootstrap", verb, "--drain", "0", "--cluster", "shop", *map(str, more), str(self.repository.tree)],
+                              capture_output=True, text=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL,
                               env=environment(self.ocean, self.flare, self.folder))
         if done.returncode != 0:
             raise Failed(f"bootstrap {verb}: {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        assert not any(secret in done.stdout + done.stderr for secret in self.secrets())
+        return done.stdout, done.stderr
+
+    def apply_with_credentials(self):
+        return self.bootstrap("apply", "--credentials", self.secret, "--identity", self.identity)
+
+    def secrets(self):
+        """What is for the nodes' eyes only."""
+        return PASSWORD, self.ocean.token, self.flare.token
+
+    def at_the_door(self, password=None):
+        """What a git client with this password is told."""
+        request = urllib.request.Request(f"{self.server.url}/info/refs?service=git-upload-pack")
+        if password:
+            request.add_header("Authorization", f"Basic {git_servers.basic('node', password)}")
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=self.authority.pem)) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            return refused.code
+
+    def brought(self, node):
+        """What the operator's ssh has brought, with the modes: read from the disk."""
+        return {name: (path.read_text(encoding="utf-8"), stat.S_IMODE(path.stat().st_mode), path.stat().st_uid)
+                for name in ("token", "secrets.yaml") for path in [self.droplet(node).path(f"/etc/dynia/{name}")] if path.exists()}
+
+    def tags(self, node):
+        droplet = next(d for d in self.ocean.droplets.values() if d["name"] == f"shop-{node}")
+        return sorted(tag.split(":")[0] for tag in droplet["tags"])
 
     def status(self, node):
         return self.repository.status(node, "shop")
@@ -208,19 +256,17 @@ class Fleet:
         """As a visitor, at this node."""
         return fetch(self.droplet(node).address, f"{host}.example.com", port=443).body
 
-    def give_tokens(self, node):
-        """The operator's step of docs/operations.md."""
-        tokens = f"digitalocean-token: {self.ocean.token}\ncloudflare-token: {self.flare.token}\n"
-        options = {"BatchMode": "yes", "StrictHostKeyChecking": "accept-new", "UserKnownHostsFile": self.folder / f"hosts-{node}"}
-        run("ssh", "-F", "none", "-i", self.identity, *(f"-o{key}={value}" for key, value in options.items()),
-            f"root@{self.droplet(node).address}", "umask 077; cat >/etc/dynia/secrets.yaml", input=tokens)
-
     def has_reserved_ip(self):
         """The node to whose droplet DigitalOcean sends what comes to the reserved IP."""
         return dict(self.ocean.picture()["reserved"])[self.reserved].removeprefix("shop-")
 
     def records(self):
         return {name: content for name, _, content, _, _ in self.flare.picture()}
+
+
+def brought(said):
+    """The nodes to which bootstrap says that it has brought both files."""
+    return set(re.findall(r"(?m)^send credentials (\S+): done, .*, 2 files$", said))
 
 
 def assert_nothing_is_left(folders):
@@ -254,12 +300,13 @@ def clock(tell):
 
 
 def test_one_command_makes_a_fleet(fleet, clock):
-    said = fleet.bootstrap("apply")
-    assert all(any(node in line and "active" in line for line in said.splitlines()) for node in NODES), said
-    clock("bootstrap apply")
+    done, said = fleet.apply_with_credentials()
+    assert all(any(node in line and "active" in line for line in done.splitlines()) for node in NODES), done
+    assert brought(said) == {*NODES}, said
+    clock("bootstrap apply: three droplets booted, installed dynia, and were brought their credentials")
     commit = fleet.repository.git("rev-parse", "HEAD")
     fleet.wait_for_commit(commit)
-    clock("three droplets booted, installed dynia, and say that they are healthy")
+    clock("they say that they are healthy")
     fleet.wait_for(fleet.is_one, "fleet whose nodes hear one another")
     clock("all nodes know one another, one holds the address")
     for node in NODES:
@@ -269,13 +316,22 @@ def test_one_command_makes_a_fleet(fleet, clock):
         assert droplet.path("/var/lib/dpkg/info/dynia.list").exists()
         assert (droplet.address, "/metadata/v1.json") in fleet.droplets.metadata.asked
         assert fleet.records()[f"{node}.example.com"] == droplet.address
-        assert not any(token in droplet.droplet["_user_data"] for token in (fleet.ocean.token, fleet.flare.token))
-    assert "nothing to do" in fleet.bootstrap("plan")
+    assert "nothing to do" in fleet.bootstrap("plan")[0]
+
+
+def test_the_repository_is_closed(fleet):
+    """What opens it came by ssh alone, to hosts that were known by then."""
+    assert [fleet.at_the_door(password) for password in (None, "guess", PASSWORD)] == [401, 401, 200]
+    assert fleet.server.credentials() == {git_servers.basic("node", password) for password in ("guess", PASSWORD)}
+    for node in NODES:
+        assert not any(secret in fleet.droplet(node).droplet["_user_data"] for secret in fleet.secrets())
+        assert fleet.brought(node) == {file.name: (file.read_text(encoding="utf-8"), 0o600, 0) for file in fleet.secret.iterdir()}
+        # Known by the host key of its own from now on; what signed it is worth nothing any more.
+        assert fleet.tags(node) == ["dynia-cluster", "dynia-host-key"] and not fleet.droplet(node).path("/etc/dynia/contact").exists()
+    assert len({fleet.droplet(node).read("/etc/ssh/ssh_host_ed25519_key.pub") for node in NODES}) == len(NODES)
 
 
 def test_who_holds_the_address_has_the_reserved_ip(fleet, clock):
-    for node in NODES:
-        fleet.give_tokens(node)
     # The node that VRRP made the holder need not be the one that bootstrap gave it.
     fleet.wait_for(lambda: fleet.is_one() == fleet.has_reserved_ip(), "reserved IP at the holder")
     clock("the reserved IP is the holder's")
@@ -303,7 +359,7 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     before.power_cut()
     fleet.ocean.power_off(f"shop-{gone}")
     # DigitalOcean shows it as switched off: whether its disk is worth something, a person knows.
-    said = fleet.bootstrap("plan")
+    said, _ = fleet.bootstrap("plan")
     assert "nothing to do" in said and f"take another with --replace {gone}" in said
     fleet.wait_for(lambda: any(fleet.status(node)["ingress"]["vrrp"]["state"] == "MASTER" for node in others), "new holder")
     assert all(fleet.ask(node, "web") == "web 2\n" for node in others)
@@ -312,10 +368,16 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     clock("it has taken the reserved IP")
     fleet.ocean.lose(f"shop-{gone}")
     assert not before.folder.exists()
-    fleet.bootstrap("apply")
-    clock("bootstrap apply")
+    said, _ = fleet.bootstrap("apply")
+    assert f"no credentials were brought to {gone}: dynia bootstrap credentials --credentials DIR does that" in said
+    clock("bootstrap apply, by somebody who forgets the credentials")
     now = fleet.droplet(gone)
     assert (now.address, now.private_address) != (before.address, before.private_address)
+    fleet.wait_for(lambda: "WaitsForCredentials" in now.read("/var/lib/dynia/state.json"), "agent that waits for its credentials")
+    assert fleet.brought(gone) == {} and fleet.status(gone)["facts"]["address"] == before.private_address
+    clock("the new machine has booted and installed dynia, and waits for them")
+    _, said = fleet.apply_with_credentials()
+    assert brought(said) == {gone}, said
     fleet.wait_for(lambda: fleet.status(gone)["facts"]["address"] == now.private_address, "status of the new machine")
     fleet.wait_for_commit(commit)
     fleet.wait_for(fleet.is_one, "fleet whose nodes hear one another")
@@ -326,7 +388,7 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     assert fleet.records()[f"{gone}.example.com"] == now.address
     # It knows from its status ref how far the one before had come.
     assert fleet.status(gone)["generation"] >= generation
-    assert "nothing to do" in fleet.bootstrap("plan")
+    assert "nothing to do" in fleet.bootstrap("plan")[0]
 
 
 def test_another_package_is_not_installed_and_a_node_that_is_named_no_more_goes(fleet, clock):
