@@ -415,6 +415,19 @@ static int look_until_settled(struct api *api, api_find_fn *find, void *arg, str
 	return found;
 }
 
+/* Refused: another run may have made it since we looked. */
+static int look_at_refused(const struct api *api, api_find_fn *find, void *arg, struct err *err)
+{
+	const struct err why = *err;
+
+	if ((api->status == 409 || api->status == 422) && find(arg, err) > 0) {
+		err_clear(err);
+		return 1;
+	}
+	*err = why;
+	return -1;
+}
+
 int api_create(struct api *api, const char *path, const json_t *body, api_find_fn *find, void *arg,
 	       json_t **ret, struct err *err)
 {
@@ -427,7 +440,7 @@ int api_create(struct api *api, const char *path, const json_t *body, api_find_f
 		if (api_try(api, "POST", path, body, ret, &again, err) == 0)
 			return 0;
 		if (!again)
-			return -1;
+			return look_at_refused(api, find, arg, err);
 		if (api->status == 0) {
 			struct err why = *err;
 

@@ -76,8 +76,8 @@ int api_get(struct api *api, const char *path, json_t **ret, struct err *err);
 int api_send(struct api *api, const char *method, const char *path, const json_t *body,
 	     json_t **ret, struct err *err);
 /* POST. find: 1 it is there, 0 it is not, -1 error; asked before each try, and where no answer came
- * until the request cannot be under way any more. 1 where it was found (*ret
- * is untouched), 0 where it was made. */
+ * until the request cannot be under way any more, and once more where it is refused: another run may have
+ * been first. 1 where it was found (*ret is untouched), 0 where it was made. */
 typedef int api_find_fn(void *arg, struct err *err);
 int api_create(struct api *api, const char *path, const json_t *body, api_find_fn *find, void *arg,
 	       json_t **ret, struct err *err);

@@ -211,11 +211,6 @@ struct finding_droplet {
 	unsigned asked;
 };
 
-static bool is_alive(const struct boot_node *node, const struct droplet *droplet)
-{
-	return droplet && droplet->id != node->old_id;
-}
-
 static int list_again(struct boot *boot, struct err *err)
 {
 	struct boot_cloud *cloud = &boot->cloud;
@@ -226,16 +221,20 @@ static int list_again(struct boot *boot, struct err *err)
 	return 0;
 }
 
-/* The droplet of the node in the list, but for one that goes. */
-static int take_from_list(struct boot *boot, struct boot_node *node, struct err *err)
+/* The droplet of the node in the list, but for one that goes. Of several the oldest: whoever made another
+ * at the same moment takes that back. */
+static void take_from_list(struct boot *boot, struct boot_node *node)
 {
 	struct droplets *all = &boot->cloud.droplets;
-	struct droplets alive = {.v = pool_calloc(boot->pool, all->n + 1, sizeof(*all->v))};
 
-	for (size_t i = 0; i < all->n; i++)
-		if (all->v[i].id != node->old_id)
-			alive.v[alive.n++] = all->v[i];
-	return droplets_find(&alive, node->name, &node->droplet, err);
+	node->droplet = NULL;
+	for (size_t i = 0; i < all->n; i++) {
+		struct droplet *droplet = &all->v[i];
+
+		if (droplet->id != node->old_id && strcmp(droplet->name, node->name) == 0 &&
+		    (!node->droplet || droplet->id < node->droplet->id))
+			node->droplet = droplet;
+	}
 }
 
 /* Before the first try the list will do, where it is fresh; before another one it is read again. */
@@ -246,9 +245,8 @@ static int find_droplet(void *arg, struct err *err)
 
 	if ((f->asked++ || stale) && list_again(f->boot, err) < 0)
 		return -1;
-	if (take_from_list(f->boot, f->node, err) < 0)
-		return -1;
-	return is_alive(f->node, f->node->droplet);
+	take_from_list(f->boot, f->node);
+	return f->node->droplet != NULL;
 }
 
 static json_t *droplet_json(const struct boot *boot, const struct boot_node *node, const char *text,
@@ -283,71 +281,10 @@ static int start_droplet(struct boot *boot, struct boot_step *step, struct err *
 	found = api_create(&boot->cloud.api, "/v2/droplets", body, find_droplet, &f, &answer, err);
 	if (found < 0)
 		return err_wrap(err, "droplet '%s'", step->name);
+	step->id = json_number(json_object_get(answer, "droplet"), "id");
 	links = json_object_get(json_object_get(answer, "links"), "actions");
 	step->action = json_number(json_array_get(links, 0), "id");
 	boot_set(boot, step, BOOT_RUNNING, found ? "is there, and starts" : "starts");
-	return 0;
-}
-
-static int look_at_action(struct boot *boot, struct boot_step *step, struct err *err)
-{
-	CLEANUP(release_json) json_t *answer = NULL;
-	const char *path = pool_printf(boot->pool, "/v2/actions/%" PRId64, step->action);
-	const char *status;
-
-	if (api_get(&boot->cloud.api, path, &answer, err) < 0)
-		return -1;
-	status = json_text(json_object_get(answer, "action"), "status", boot->pool);
-	if (status && strcmp(status, "errored") == 0)
-		boot_set(
-			boot, step, BOOT_FAILED,
-			pool_printf(boot->pool,
-				    "DigitalOcean could not create it: try again with --replace %s",
-				    step->node->node->name));
-	return 0;
-}
-
-static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_action,
-			   struct err *err)
-{
-	struct boot_node *node = step->node;
-	const struct droplet *droplet;
-
-	if (take_from_list(boot, node, err) < 0)
-		return -1;
-	droplet = node->droplet;
-	if (droplet && strcmp(droplet->status, "active") == 0 && droplet->public_address) {
-		if (!node->node->public_address)
-			node->public_address = droplet->public_address;
-		step->detail =
-			pool_printf(boot->pool, "%s%s%s", droplet->public_address,
-				    droplet->private_address ? ", " : "",
-				    droplet->private_address ? droplet->private_address : "");
-		return done(boot, step);
-	}
-	if (clock_ms() - step->began_ms > boot->options.machine_ms) {
-		boot_set(boot, step, BOOT_FAILED,
-			 pool_printf(boot->pool,
-				     "is not up in time: look at its console, then --replace %s",
-				     node->node->name));
-		return 0;
-	}
-	return with_action && step->action ? look_at_action(boot, step, err) : 0;
-}
-
-/* One list for all of them, however many: within the rate limit. */
-static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
-{
-	bool with_action = ++boot->cloud.polls % POLLS_PER_ACTION == 0;
-
-	clock_sleep_ms(boot->cloud.api.wait_ms);
-	boot_tick(boot);
-	if (list_again(boot, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (steps[i].state == BOOT_RUNNING &&
-		    look_at_droplet(boot, &steps[i], with_action, err) < 0)
-			return -1;
 	return 0;
 }
 
@@ -444,13 +381,98 @@ static int unpin(struct boot *boot, int64_t id, struct err *err)
 	return 0;
 }
 
+static int delete_droplet(struct boot *boot, int64_t id, struct err *err)
+{
+	const char *path = pool_printf(boot->pool, "/v2/droplets/%" PRId64, id);
+
+	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0)
+		return -1;
+	return unpin(boot, id, err);
+}
+
+/* --- until they are up --------------------------------------------------------------------- */
+
+/* Another run, which did not see this one's, made the node's droplet first: the API itself has nothing against two
+ * of one name. Nothing has been on ours yet. */
+static int take_back(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	if (delete_droplet(boot, step->id, err) < 0)
+		return err_wrap(err, "droplet '%s', which another run made, too", step->name);
+	step->id = step->action = 0;
+	boot_set(boot, step, BOOT_RUNNING, "another run made it: this one's is taken back");
+	return 0;
+}
+
+static int look_at_action(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	CLEANUP(release_json) json_t *answer = NULL;
+	const char *path = pool_printf(boot->pool, "/v2/actions/%" PRId64, step->action);
+	const char *status;
+
+	if (api_get(&boot->cloud.api, path, &answer, err) < 0)
+		return -1;
+	status = json_text(json_object_get(answer, "action"), "status", boot->pool);
+	if (status && strcmp(status, "errored") == 0)
+		boot_set(
+			boot, step, BOOT_FAILED,
+			pool_printf(boot->pool,
+				    "DigitalOcean could not create it: try again with --replace %s",
+				    step->node->node->name));
+	return 0;
+}
+
+static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_action,
+			   struct err *err)
+{
+	struct boot_node *node = step->node;
+	const struct droplet *droplet;
+
+	take_from_list(boot, node);
+	droplet = node->droplet;
+	if (droplet && step->id > droplet->id && take_back(boot, step, err) < 0)
+		return -1;
+	if (droplet && strcmp(droplet->status, "active") == 0 && droplet->public_address) {
+		if (!node->node->public_address)
+			node->public_address = droplet->public_address;
+		step->detail =
+			pool_printf(boot->pool, "%s%s%s", droplet->public_address,
+				    droplet->private_address ? ", " : "",
+				    droplet->private_address ? droplet->private_address : "");
+		return done(boot, step);
+	}
+	if (clock_ms() - step->began_ms > boot->options.machine_ms) {
+		boot_set(boot, step, BOOT_FAILED,
+			 pool_printf(boot->pool,
+				     "is not up in time: look at its console, then --replace %s",
+				     node->node->name));
+		return 0;
+	}
+	return with_action && step->action ? look_at_action(boot, step, err) : 0;
+}
+
+/* One list for all of them, however many: within the rate limit. */
+static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
+{
+	bool with_action = ++boot->cloud.polls % POLLS_PER_ACTION == 0;
+
+	clock_sleep_ms(boot->cloud.api.wait_ms);
+	boot_tick(boot);
+	if (list_again(boot, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].state == BOOT_RUNNING &&
+		    look_at_droplet(boot, &steps[i], with_action, err) < 0)
+			return -1;
+	return 0;
+}
+
+/* --- those that go -------------------------------------------------------------------------- */
+
 static int start_delete_droplet(struct boot *boot, struct boot_step *step, struct err *err)
 {
-	const char *path = pool_printf(boot->pool, "/v2/droplets/%" PRId64, step->id);
 	struct boot_node *node = boot_node_of(boot, step->id);
 
-	if (api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err) < 0 ||
-	    unpin(boot, step->id, err) < 0)
+	if (delete_droplet(boot, step->id, err) < 0)
 		return err_wrap(err, "droplet '%s'", step->name);
 	if (node)
 		node->droplet = NULL;

@@ -355,6 +355,8 @@ class DigitalOcean(Double):
         droplet = self.droplets.get(call.body["droplet_id"])
         if not droplet:
             raise self.unprocessable(call, "no such droplet")
+        if any(a["_droplet"] == droplet["id"] for a in self.reserved.values()):
+            raise Refused(422, "unprocessable_entity", "the droplet has a reserved IP already")
         address = self.add_reserved(droplet["region"]["slug"])
         shown = self.show_reserved(address)
         address["_droplet"] = droplet["id"]

@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -108,6 +109,54 @@ def test_every_call_may_fail(scenario):
         wrong = [text for text in pool.map(lambda case: disturbed(scenario, *case, want), cases) if text]
     print(f"{scenario.__name__}: {len(cases)} runs with a fault")
     assert not wrong, "\n".join(wrong[:5])
+
+
+@pytest.mark.parametrize("held", ["tags", "vpcs", "firewalls", "droplets", "reserved_ips"])
+def test_two_who_apply_at_the_same_moment(held):
+    """The second stops before it makes the first thing of a kind, knows of none, and goes on when the other has made it."""
+    with Cloud() as cloud:
+        first, arrived, created = threading.Lock(), threading.Event(), threading.Event()
+        double, key = cloud.ocean, ("POST", f"/v2/{held}")
+        real, turn = double.routes[key], []
+
+        def create(ocean, call, *parts):
+            """Called with the double's lock held."""
+            with first:
+                turn.append(call)
+                mine = len(turn)
+            if mine == 1:
+                ocean.lock.release()
+                arrived.set()
+                created.wait(30)
+                ocean.lock.acquire()
+            answer = real(ocean, call, *parts)
+            created.set()
+            return answer
+
+        double.routes = {**double.routes, key: create}
+        runs = [subprocess.Popen(cloud.argv("apply"), env={**cloud.env, "DYNIA_API_TIMEOUT": "30s"}, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)]
+        assert arrived.wait(30)
+        runs.append(subprocess.Popen(cloud.argv("apply"), env=cloud.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True))
+        said = [run.communicate(timeout=60)[0] for run in runs]
+        assert [run.returncode for run in runs] == [0, 0], "\n".join(said)
+        assert comparable(cloud, nothing) == undisturbed(nothing)[1]
+        assert "nothing to do" in cloud.run("plan").stdout
+        if held == "droplets":
+            assert "another run made it: this one's is taken back" in "".join(said)
+
+
+def test_many_who_apply_at_the_same_moment():
+    """Wherever they meet."""
+    with Cloud() as cloud:
+        cloud.ocean.minute.limit = 1000
+        runs = [subprocess.Popen(cloud.argv("apply"), env=cloud.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True) for _ in range(4)]
+        said = [run.communicate(timeout=60)[0] for run in runs]
+        assert cloud.run("apply").returncode == 0, "\n".join(said)
+        assert "nothing to do" in cloud.run("plan").stdout
+        assert comparable(cloud, nothing) == undisturbed(nothing)[1], "\n".join(said)
 
 
 def test_every_call_fails_once():
