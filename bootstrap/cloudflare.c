@@ -68,6 +68,7 @@ int dns_record_read(const struct api *api, const json_t *json, struct pool *pool
 		.type = json_text(json, "type", pool),
 		.content = json_text(json, "content", pool),
 		.comment = comment ? comment : "",
+		.ttl = json_number(json, "ttl"),
 		.proxied = json_is_true(json_object_get(json, "proxied")),
 	};
 	if (!is_id(ret->id) || !ret->name || !ret->type)
@@ -95,6 +96,14 @@ static int take_page(const struct api *api, const json_t *list, struct pool *poo
 	return 0;
 }
 
+/* Where it is not told how many there are, the one that is not full. */
+static bool is_last(const json_t *info, unsigned page, size_t n)
+{
+	int64_t pages = json_number(info, "total_pages");
+
+	return !n || (pages > 0 ? pages <= page : n < PER_PAGE);
+}
+
 static int list_pages(struct api *api, const char *zone_id, struct pool *pool,
 		      struct dns_records *found, struct err *err)
 {
@@ -110,8 +119,7 @@ static int list_pages(struct api *api, const char *zone_id, struct pool *pool,
 		    api_need_list(api, answer, "result", &list, err) < 0 ||
 		    take_page(api, list, pool, found, &alloc, err) < 0)
 			return -1;
-		if (json_number(json_object_get(answer, "result_info"), "total_pages") <= page ||
-		    !json_array_size(list))
+		if (is_last(json_object_get(answer, "result_info"), page, json_array_size(list)))
 			return 0;
 	}
 	return err_set(err, ERR_LIMIT, "the zone has more than %d records", PAGES_MAX * PER_PAGE);

@@ -12,6 +12,7 @@ struct dns_record {
 	const char *type;
 	const char *content;
 	const char *comment; /* "" where there is none */
+	int64_t ttl;         /* seconds; 1: as Cloudflare sees fit */
 	bool proxied;
 };
 

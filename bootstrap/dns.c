@@ -9,6 +9,7 @@
 #include "base/strbuf.h"
 
 #define CONFLICTS_SHOWN 5
+#define TTL_AUTOMATIC 1
 
 const char *dns_type(const char *address)
 {
@@ -39,6 +40,7 @@ static void add_host(const struct cluster *cluster, const struct dns_addresses *
 	}
 	for (size_t i = 0; i < cluster->node_map.n; i++) {
 		want.address = addresses->nodes[i];
+		want.node = cluster_node(cluster, i);
 		ret->v[ret->n++] = want;
 	}
 }
@@ -49,10 +51,11 @@ static int add_node(const struct cluster *cluster, const struct dns_addresses *a
 	const char *zone = cluster->dns.cloudflare->zone;
 	const char *domain =
 		cluster->domain && is_below(cluster->domain, zone) ? cluster->domain : zone;
-	const char *node = cluster_node(cluster, i)->name;
+	const struct node *node = cluster_node(cluster, i);
 	struct dns_want want = {
-		.name = pool_printf(pool, "%s.%s", node, domain),
-		.of = pool_printf(pool, "node '%s'", node),
+		.name = pool_printf(pool, "%s.%s", node->name, domain),
+		.of = pool_printf(pool, "node '%s'", node->name),
+		.node = node,
 		.address = addresses->nodes[i],
 	};
 
@@ -168,6 +171,12 @@ static void add_conflict(struct comparison *c, const struct dns_want *want,
 	strbuf_addf(&c->conflicts, " for %s", want->of);
 }
 
+/* One of ours that somebody has changed by hand. */
+static bool is_changed(const struct dns_want *want, const struct dns_record *record)
+{
+	return record->proxied != want->proxied || record->ttl > TTL_AUTOMATIC;
+}
+
 /* Records that say what is wanted already, whoever made them, and those of others that say
  * something else. */
 static void match_exactly(struct comparison *c, size_t w)
@@ -184,7 +193,7 @@ static void match_exactly(struct comparison *c, size_t w)
 			c->kept[i] = true;
 			c->met[w] = true;
 		} else if (is_same(want, record) && (ours || record->proxied == want->proxied)) {
-			if (ours && record->proxied != want->proxied)
+			if (ours && is_changed(want, record))
 				add_change(c, DNS_CHANGE, record, want);
 			c->kept[i] = true;
 			c->met[w] = true;
@@ -288,8 +297,8 @@ static void release_json(json_t **json)
 static json_t *record_json(const struct dns_want *want, const char *mark)
 {
 	return json_pack("{ss ss ss si sb ss}", "type", dns_type(want->address), "name", want->name,
-			 "content", want->address, "ttl", 1, "proxied", (int)want->proxied,
-			 "comment", mark);
+			 "content", want->address, "ttl", TTL_AUTOMATIC, "proxied",
+			 (int)want->proxied, "comment", mark);
 }
 
 /* The next of those that can be made now, removals first: an address may go from one name to

@@ -11,8 +11,9 @@
 
 struct dns_want {
 	const char *name;
-	const char *address; /* NULL: not known now; what is there of ours stays as it is */
-	const char *of;      /* "service 'api'", "node 'misty-owl'" */
+	const char *address;     /* NULL: not known now; what is there of ours stays as it is */
+	const char *of;          /* "service 'api'", "node 'misty-owl'" */
+	const struct node *node; /* whose address it is; NULL: the one that moves */
 	bool proxied;
 };
 

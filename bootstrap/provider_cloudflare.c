@@ -31,6 +31,48 @@ static int look(struct boot *boot, struct err *err)
 	return 0;
 }
 
+static const char *address_of(const struct dns_want *want, struct pool *pool)
+{
+	if (want->address)
+		return want->address;
+	return want->node ? pool_printf(pool, "the address of node '%s'", want->node->name)
+			  : "the address of the cluster, once it is there";
+}
+
+static const char *describe(struct boot *boot, const struct dns_want *want)
+{
+	return pool_printf(boot->pool, "%s%s", address_of(want, boot->pool),
+			   want->proxied ? ", proxied" : "");
+}
+
+static struct boot_node *node_of(const struct boot *boot, const struct node *node)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++)
+		if (boot->nodes[i].node == node)
+			return &boot->nodes[i];
+	return NULL;
+}
+
+/* Does this run bring about the address that is missing? node NULL: of the cluster. */
+static bool will_be_known(const struct boot *boot, const struct boot_node *node)
+{
+	if (!boot->cloud.open || !node)
+		return boot->cloud.open;
+	return !node->droplet || strcmp(node->droplet->status, "new") == 0;
+}
+
+/* What they lead to by now, where the plan could not say. */
+static void describe_again(struct boot *boot, const struct dns_wants *wants, struct boot_step *step)
+{
+	for (size_t i = 0; i < wants->n && step->verb != BOOT_DELETE; i++) {
+		const struct dns_want *want = &wants->v[i];
+
+		if (strcmp(want->name, step->name) == 0 &&
+		    (step->node ? step->node->node : NULL) == want->node)
+			step->detail = describe(boot, want);
+	}
+}
+
 static int sync_wants(struct boot *boot, const struct dns_wants *wants, struct boot_step *steps,
 		      size_t n, struct err *err)
 {
@@ -40,8 +82,10 @@ static int sync_wants(struct boot *boot, const struct dns_wants *wants, struct b
 		     &changed, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (steps[i].state == BOOT_RUNNING)
+		if (steps[i].state == BOOT_RUNNING) {
+			describe_again(boot, wants, &steps[i]);
 			boot_set(boot, &steps[i], BOOT_DONE, "");
+		}
 	return 0;
 }
 
@@ -75,23 +119,19 @@ static int remove_records(struct boot *boot, struct boot_step *steps, size_t n, 
 static const struct boot_work work_records = {start_record, sync_records};
 static const struct boot_work work_remove_records = {start_record, remove_records};
 
-static const char *address_of(const struct dns_want *want, struct pool *pool)
-{
-	if (want->address)
-		return want->address;
-	return pool_printf(pool, "the address of %s",
-			   strncmp(want->of, "node ", 5) == 0 ? want->of
-							      : "the cluster, once it is there");
-}
-
 static void add_step(struct boot *boot, const struct dns_change *change,
 		     const struct boot_work *work)
 {
 	static const enum boot_verb verbs[] = {
 		[DNS_CREATE] = BOOT_CREATE, [DNS_CHANGE] = BOOT_CHANGE, [DNS_REMOVE] = BOOT_DELETE};
 	const struct dns_want *want = change->want;
-	struct boot_step *step = boot_add(boot, BOOT_RECORDS, verbs[change->verb], "record",
-					  want ? want->name : change->record->name, work);
+	struct boot_node *node = want && want->node ? node_of(boot, want->node) : NULL;
+	struct boot_step *step;
+
+	if (want && !want->address && !will_be_known(boot, node))
+		return;
+	step = boot_add(boot, BOOT_RECORDS, verbs[change->verb], "record",
+			want ? want->name : change->record->name, work);
 
 	if (!want) {
 		step->detail = pool_printf(boot->pool, "%s %s", change->record->type,
@@ -99,8 +139,8 @@ static void add_step(struct boot *boot, const struct dns_change *change,
 		step->because = "nothing wants it any more";
 		return;
 	}
-	step->detail = pool_printf(boot->pool, "%s%s", address_of(want, boot->pool),
-				   want->proxied ? ", proxied" : "");
+	step->detail = describe(boot, want);
+	step->node = node;
 	step->because = want->of;
 }
 
@@ -126,6 +166,18 @@ static bool is_in(const struct dns_changes *changes, const struct dns_want *want
 	return false;
 }
 
+static void note_unknown(struct boot *boot)
+{
+	for (size_t i = 0; i < boot->n_nodes; i++) {
+		const struct boot_node *node = &boot->nodes[i];
+
+		if (!node->public_address && !will_be_known(boot, node))
+			boot_note(boot,
+				  "no record leads to node '%s': write its public_address to %s",
+				  node->node->name, boot->cluster->path);
+	}
+}
+
 static int plan(struct boot *boot, struct err *err)
 {
 	struct dns_addresses addresses = boot_addresses(boot);
@@ -142,6 +194,7 @@ static int plan(struct boot *boot, struct err *err)
 			add_step(boot,
 				 &(struct dns_change) {.verb = DNS_CHANGE, .want = &wants.v[i]},
 				 &work_records);
+	note_unknown(boot);
 	return 0;
 }
 

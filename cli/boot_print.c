@@ -37,6 +37,12 @@ static void print_step(const struct boot_step *step, FILE *to, bool colour)
 	fputc('\n', to);
 }
 
+static void print_nothing(const struct boot *boot, FILE *to)
+{
+	if (!boot->n_steps)
+		fprintf(to, "nothing to do\n");
+}
+
 static void print_notes(const struct boot *boot, FILE *to)
 {
 	for (size_t i = 0; i < boot->n_notes; i++)
@@ -49,10 +55,9 @@ void boot_print_plan(const struct boot *boot, FILE *to, bool colour)
 
 	for (size_t i = 0; i < boot->n_steps; i++)
 		print_step(&boot->steps[i], to, colour);
+	print_nothing(boot, to);
 	print_notes(boot, to);
 	boot_prices(boot, &now, &then);
-	if (!boot->n_steps)
-		fprintf(to, "nothing to do\n");
 	if (boot->cloud.open)
 		fprintf(to, "droplets: $%.2f a month now, $%.2f after this\n", now, then);
 }
@@ -69,6 +74,7 @@ void boot_print_result(const struct boot *boot, FILE *to)
 				droplet->private_address ? droplet->private_address : "-",
 				droplet->status);
 	}
+	print_nothing(boot, to);
 	print_notes(boot, to);
 }
 

@@ -48,6 +48,7 @@ def test_apply_makes_what_the_plan_says(cloud):
     assert picture["reserved"] == [(done["address"], "shop-brave-panda")]
     assert picture["vpcs"] == [("shop", "sgp1", MARK)] and cloud.ocean.vpcs.popitem()[1]["ip_range"] == "10.108.0.0/20"
     nodes = {node["name"]: node for node in done["nodes"]}
+    assert done["steps"][-1]["detail"] == records(cloud)["misty-owl.example.com"][0], "what it leads to, now that it is known"
     assert records(cloud) == {
         "api.example.com": (done["address"], True), "www.example.com": (done["address"], True),
         "brave-panda.example.com": (nodes["brave-panda"]["public_address"], False),
@@ -313,6 +314,50 @@ def test_a_record_that_says_it_already_is_left_to_whom_it_belongs():
         assert ("api.example.com", "A", "203.0.113.77", True, "mine") in cloud.flare.picture()
         assert "nothing to do" in cloud.run("plan").stdout
         cloud.assert_clean()
+
+
+def test_what_somebody_changed_on_our_records_is_put_back(cloud):
+    cloud.run("apply")
+    before = cloud.flare.picture()
+    ours = {r["name"]: r for zone in cloud.flare.records.values() for r in zone.values()}
+    ours["misty-owl.example.com"]["ttl"] = 86400
+    ours["api.example.com"]["proxied"] = False
+    ours["brave-panda.example.com"]["content"] = "192.0.2.66"
+    ours["www.example.com"].update(type="CNAME", content="elsewhere.example.net")
+    plan = cloud.json("plan")["steps"]
+    assert sorted((s["action"], s["name"]) for s in plan) == [
+        ("change", "api.example.com"), ("change", "brave-panda.example.com"), ("change", "misty-owl.example.com"),
+        ("create", "www.example.com"), ("delete", "www.example.com")]
+    cloud.run("apply", "--yes")
+    assert cloud.flare.picture() == before and ours["misty-owl.example.com"]["ttl"] == 1
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_a_node_without_a_known_address_is_a_note_and_no_step(cloud):
+    """Without a provider of machines nothing will tell it: a record of it would be planned for ever."""
+    (cloud.folder / "clusters/shop/cluster.yaml").write_text(
+        "version: 1\ndomain: example.com\nnodes:\n  brave-panda: {}\n  misty-owl: {public_address: 192.0.2.9}\n"
+        "dns:\n  cloudflare: {zone: example.com, proxied: true}\n", encoding="utf-8")
+    done = cloud.json("apply")
+    assert done["notes"] == ["no record leads to node 'brave-panda': write its public_address to clusters/shop/cluster.yaml"]
+    assert [s["detail"] for s in done["steps"]] == ["192.0.2.9, proxied", "192.0.2.9, proxied", "192.0.2.9"]
+    assert sorted(records(cloud)) == ["api.example.com", "misty-owl.example.com", "www.example.com"]
+    assert "nothing to do" in cloud.run("apply").stdout
+    assert cloud.run("plan", "--exit-code").returncode == 0
+
+
+def test_pages_of_records_that_are_not_counted(cloud, monkeypatch):
+    real = cloud.flare.page
+
+    def page(*args):
+        status, answer = real(*args)
+        return status, {**answer, "result_info": None}
+
+    monkeypatch.setattr(cloud.flare, "page", page)
+    for i in range(1100):
+        cloud.flare.add("TXT", f"h{i}.example.com", "x")
+    cloud.flare.add("CNAME", "api.example.com", "elsewhere.example.net")
+    assert "api.example.com CNAME" in cloud.run("plan", check=False).stderr
 
 
 def test_more_records_than_a_batch_has():
