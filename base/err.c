@@ -80,6 +80,7 @@ const char *err_code_reason(enum err_code code)
 		[ERR_DOCKER] = "DockerUnavailable",
 		[ERR_IMAGE] = "ImageUnavailable",
 		[ERR_WAITS] = "WaitsForCredentials",
+		[ERR_UNNAMED] = "NotNamed",
 	};
 
 	return (size_t)code < ARRAY_SIZE(reasons) ? reasons[code] : "UnknownError";

@@ -30,6 +30,7 @@ enum err_code {
 	ERR_DOCKER,  /* Docker does not answer, or does not do what it is asked */
 	ERR_IMAGE,   /* an image cannot be had */
 	ERR_WAITS,   /* a credential has not come yet */
+	ERR_UNNAMED, /* this node is not of the cluster */
 };
 
 struct err {

@@ -36,7 +36,7 @@ static int failed(const struct err *err)
 {
 	int status = cli_fail(err);
 
-	return err->code == ERR_CONFIG ? EXIT_REPOSITORY : status;
+	return err->code == ERR_CONFIG || err->code == ERR_UNNAMED ? EXIT_REPOSITORY : status;
 }
 
 static int dry_run(struct agent *agent)

@@ -75,7 +75,9 @@ int candidate_load(struct candidate *c, struct agent *agent, const char *revisio
 			       agent->cluster);
 	c->node = cluster_find_node(c->cluster, agent->node);
 	if (!c->node)
-		return err_set(err, ERR_CONFIG, "%s has no node '%s': add it to 'nodes:'",
+		return err_set(err, ERR_UNNAMED,
+			       "%s has no node '%s': add it to 'nodes:', or take its machine away "
+			       "with dynia bootstrap apply",
 			       c->cluster->path, agent->node);
 	return runtime_check(&agent->root, c->cluster->ingress.runtime, err);
 }

@@ -333,7 +333,8 @@ static bool is_commits_fault(const struct pass *p, const struct err *err)
 
 	if (strcmp(applied, p->tip) == 0)
 		return false;
-	return err->code == ERR_CONFIG || err->code == ERR_CHECK || err->code == ERR_LIMIT ||
+	return err->code == ERR_CONFIG || err->code == ERR_UNNAMED || err->code == ERR_CHECK ||
+	       err->code == ERR_LIMIT ||
 	       ((err->code == ERR_APPLY || err->code == ERR_HEALTH) && applied[0]);
 }
 

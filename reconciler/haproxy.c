@@ -10,8 +10,10 @@
 
 #define COMMAND_TIMEOUT_MS 2000
 #define REPLY_MAX (4 << 20)
+#define NAME_SIZE 256
 #define FAILED_MARK "[failed: "
 /* Columns of `show stat`, counted from 0 (management guide, 9.1). */
+#define STAT_NAME 1
 #define STAT_STATUS 17
 #define STAT_CHECK_STATUS 36
 
@@ -83,24 +85,51 @@ static void take_column(const char *line, int column, char *ret, size_t size)
 	ret[len] = '\0';
 }
 
-int haproxy_servers(const char *socket, long *ret_up, long *ret_all, struct err *err)
+static bool has_name(const struct haproxy_servers *servers, const char *name)
+{
+	for (size_t i = 0; i < servers->n_names; i++)
+		if (strcmp(servers->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void take_server(const char *line, struct pool *pool, struct haproxy_servers *ret)
+{
+	char name[NAME_SIZE], status[32], check[32];
+
+	take_column(line, STAT_NAME, name, sizeof(name));
+	take_column(line, STAT_STATUS, status, sizeof(status));
+	take_column(line, STAT_CHECK_STATUS, check, sizeof(check));
+	if (strcmp(status, "no check") == 0)
+		return;
+	ret->all++;
+	ret->up += strncmp(status, "UP", 2) == 0 && check[0];
+	if (!has_name(ret, name))
+		ret->names[ret->n_names++] = pool_strdup(pool, name);
+}
+
+static size_t count_lines(const char *text)
+{
+	size_t n = 1;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+int haproxy_servers(const char *socket, struct pool *pool, struct haproxy_servers *ret,
+		    struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf reply = STRBUF_LIMITED(REPLY_MAX);
 	char *line, *rest;
 
-	*ret_up = *ret_all = 0;
+	*ret = (struct haproxy_servers) {0};
 	/* -1: all proxies, 4: servers, -1: all of them */
 	if (unixsock_command(socket, "show stat -1 4 -1", COMMAND_TIMEOUT_MS, &reply, err) < 0)
 		return -1;
-	for (line = strtok_r(reply.buf, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char status[32], check[32];
-
-		take_column(line, STAT_STATUS, status, sizeof(status));
-		take_column(line, STAT_CHECK_STATUS, check, sizeof(check));
-		if (line[0] == '#' || strcmp(status, "no check") == 0)
-			continue;
-		(*ret_all)++;
-		*ret_up += strncmp(status, "UP", 2) == 0 && check[0];
-	}
+	ret->names = pool_calloc(pool, count_lines(reply.buf), sizeof(*ret->names));
+	for (line = strtok_r(reply.buf, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (line[0] != '#')
+			take_server(line, pool, ret);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "bootstrap/holder.h"
+#include "reconciler/leave.h"
 #include "reconciler/steps.h"
 
 #define LOOK_MS 60000
@@ -130,8 +131,8 @@ void step_hold(struct pass *p)
 	is_master = strncmp(vrrp, "master", strlen("master")) == 0;
 	/* Without a token or an address that is held here there is nothing to keep, and nothing to
 	 * load. */
-	if (!p->has_facts || !agent->state.revision[0] || !is_due(p, vrrp) ||
-	    (!is_master && !token(p, HOLDER_CLOUDFLARE_SECRET)))
+	if (!p->has_facts || !agent->state.revision[0] || node_is_unnamed(agent, p->tip) ||
+	    !is_due(p, vrrp) || (!is_master && !token(p, HOLDER_CLOUDFLARE_SECRET)))
 		return;
 	memcpy(memory->vrrp, vrrp, sizeof(vrrp));
 	memcpy(memory->revision, agent->state.revision, GIT_OID_HEX);

@@ -26,7 +26,7 @@ static void judge_servers(const struct observation *seen, struct pool *pool,
 	if (!seen->has_servers)
 		level_add(ret, pool, "degraded", REASON_NOT_OBSERVED,
 			  "haproxy does not tell which servers are up");
-	else if (seen->servers && !seen->servers_up)
+	else if (seen->servers.all && !seen->servers.up)
 		level_add(ret, pool, "failed", REASON_NO_SERVER_UP,
 			  "haproxy holds none of its servers for up");
 }

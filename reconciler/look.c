@@ -53,7 +53,7 @@ bool look_take(struct agent *agent)
 static bool needs_peers(const struct agent *agent)
 {
 	/* A node that knows nothing yet may turn out to need them. */
-	return agent->state.needs_peers || !agent->state.status.node;
+	return state_heeds_peers(&agent->state) || !agent->state.status.node;
 }
 
 /* Is there something to push, which has to wait for a look? */

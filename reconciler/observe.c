@@ -10,7 +10,6 @@
 #include "base/parse.h"
 #include "base/pool.h"
 #include "base/strbuf.h"
-#include "reconciler/haproxy.h"
 
 #define REPLY_MAX (1 << 20)
 #define VRRP_MAX 63
@@ -154,15 +153,15 @@ static int look_at_programs(const struct runtime_context *rt, const struct watch
 	if (ret->keepalived_health)
 		read_vrrp(rt->root, ret);
 	ret->has_servers =
-		ret->haproxy.answers && haproxy_servers(watch->at.haproxy_socket, &ret->servers_up,
-							&ret->servers, &ignored) == 0;
+		ret->haproxy.answers &&
+		haproxy_servers(watch->at.haproxy_socket, rt->pool, &ret->servers, &ignored) == 0;
 	return 0;
 }
 
 int observe_node(const struct root *root, const struct watch *watch, struct probe *probes,
-		 int64_t running_for_ms, struct observation *ret, struct err *err)
+		 int64_t running_for_ms, struct pool *pool, struct observation *ret,
+		 struct err *err)
 {
-	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	struct runtime_context rt = {.root = root, .pool = pool, .at = &watch->at};
 
 	memset(ret, 0, sizeof(*ret));

@@ -6,6 +6,7 @@
 #define RECONCILER_OBSERVE_H
 
 #include "base/err.h"
+#include "reconciler/haproxy.h"
 #include "reconciler/health.h"
 #include "reconciler/runtime.h"
 #include "reconciler/services.h"
@@ -24,8 +25,7 @@ struct observation {
 	struct program_state haproxy;
 	struct program_state caddy;
 	bool has_servers;
-	long servers_up;
-	long servers;
+	struct haproxy_servers servers;
 	const char *haproxy_health; /* NULL: the cluster has none */
 	const char *caddy_health;
 	struct level_health container; /* zeroed: the node has none */
@@ -42,6 +42,7 @@ struct observation {
 /* probes: one for each of watch->services, zeroed before the first look. running_for_ms: since the
  * last change, for start_period. */
 int observe_node(const struct root *root, const struct watch *watch, struct probe *probes,
-		 int64_t running_for_ms, struct observation *ret, struct err *err);
+		 int64_t running_for_ms, struct pool *pool, struct observation *ret,
+		 struct err *err);
 
 #endif

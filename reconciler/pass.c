@@ -83,8 +83,10 @@ int reconcile_once(struct agent *agent, struct outcome *outcome, struct err *err
 		failed = step_look_at_disk(&pass, err);
 	if (!failed)
 		failed = step_read_orders(&pass, err);
-	if (!failed && !pass.suspended)
+	if (!failed && !pass.suspended) {
 		failed = step_converge(&pass, &candidate, err);
+		step_leave(&pass);
+	}
 	if (agent->dry_run)
 		return end_dry_run(&pass, failed, err);
 	step_observe(&pass);

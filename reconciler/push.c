@@ -34,7 +34,7 @@ struct remote push_remote(const struct agent *agent, const char *url, const char
 		.branch = agent->config->branch,
 		.cluster = agent->cluster,
 		.own_ref = own_ref,
-		.peers = agent->state.needs_peers,
+		.peers = state_heeds_peers(&agent->state),
 		.deadline_ms = (int)agent->config->deadline_ms,
 		.credentials = who,
 		.credentials_at = is_second ? "status.credentials" : NULL,

@@ -85,6 +85,7 @@ static const struct {
 	[REASON_IMAGE_UNAVAILABLE] = {"ImageUnavailable", "an image cannot be had"},
 	[REASON_WAITS_FOR_CREDENTIALS] = {"WaitsForCredentials",
 					  "a credential that agent.yaml names has not come yet"},
+	[REASON_NOT_NAMED] = {"NotNamed", "the commit does not name this node"},
 };
 
 const char *reason_name(enum reason reason)

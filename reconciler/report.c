@@ -403,8 +403,10 @@ void report_status(const struct agent *agent, const struct findings *found, int6
 	};
 	if (found->seen) {
 		ret->haproxy_health = found->seen->haproxy_health;
-		ret->servers_up = found->seen->servers_up;
-		ret->servers = found->seen->servers;
+		ret->servers_up = found->seen->servers.up;
+		ret->servers = found->seen->servers.all;
+		ret->server_nodes = found->seen->servers.names;
+		ret->n_server_nodes = found->seen->servers.n_names;
 		ret->caddy_health = found->seen->caddy_health;
 		ret->keepalived_health = found->seen->keepalived_health;
 		ret->vrrp_state = found->seen->vrrp_state;

@@ -138,6 +138,11 @@ static int from_json(const json_t *object, struct state *ret)
 	return 0;
 }
 
+bool state_heeds_peers(const struct state *state)
+{
+	return state->needs_peers || state->rejected.code == ERR_UNNAMED;
+}
+
 int state_read(const struct root *root, struct state *ret, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;

@@ -58,6 +58,9 @@ void state_release(struct state *state);
 /* 1 read, 0 there is none, -1 unreadable or damaged (the state is then empty, and usable). */
 int state_read(const struct root *root, struct state *ret, struct err *err);
 int state_write(const struct root *root, const struct state *state, struct err *err);
+/* Do the other nodes' statuses matter? An address comes from there; and a node that the branch names no more leaves once another
+ * has taken over (reconciler/leave.h). */
+bool state_heeds_peers(const struct state *state);
 /* One revision with one set of inputs; NULL where they could not be found out. */
 void state_key(const char *revision, const json_t *inputs, char ret[SHA256_HEX_SIZE]);
 

@@ -89,15 +89,22 @@ static json_t *services_to_json(const struct node_status *s)
 	return list;
 }
 
+static json_t *texts_to_json(const char *const *texts, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(texts[i]));
+	return list;
+}
+
 static json_t *certificates_to_json(const struct node_status *s)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < s->n_certificates; i++) {
-		json_t *names = json_array();
+		json_t *names = texts_to_json(s->certificates[i].names, s->certificates[i].n_names);
 
-		for (size_t k = 0; k < s->certificates[i].n_names; k++)
-			json_array_append_new(names, json_string(s->certificates[i].names[k]));
 		json_array_append_new(list,
 				      json_pack("{so so}", "names", names, "not_after",
 						time_or_null(s->certificates[i].not_after_s)));
@@ -111,9 +118,10 @@ static json_t *ingress_to_json(const struct node_status *s)
 
 	if (s->haproxy_health)
 		json_object_set_new(ingress, "haproxy",
-				    json_pack("{ss sI sI}", "health", s->haproxy_health,
+				    json_pack("{ss sI sI so}", "health", s->haproxy_health,
 					      "servers_up", (json_int_t)s->servers_up, "servers",
-					      (json_int_t)s->servers));
+					      (json_int_t)s->servers, "nodes",
+					      texts_to_json(s->server_nodes, s->n_server_nodes)));
 	if (s->caddy_health)
 		json_object_set_new(ingress, "caddy", json_pack("{ss}", "health", s->caddy_health));
 	if (s->keepalived_health)
@@ -287,21 +295,27 @@ static void take_services(const json_t *list, struct pool *pool, struct node_sta
 	}
 }
 
+static const char **take_texts(const json_t *list, struct pool *pool, size_t *ret_n)
+{
+	const char **texts = pool_calloc(pool, list_size(list) + 1, sizeof(*texts));
+
+	*ret_n = 0;
+	for (size_t i = 0; i < list_size(list); i++)
+		if (json_is_string(json_array_get(list, i)))
+			texts[(*ret_n)++] = clean(json_string_value(json_array_get(list, i)), pool);
+	return texts;
+}
+
 static void take_certificates(const json_t *list, struct pool *pool, struct node_status *ret)
 {
 	ret->n_certificates = list_size(list);
 	ret->certificates = pool_calloc(pool, ret->n_certificates + 1, sizeof(*ret->certificates));
 	for (size_t i = 0; i < ret->n_certificates; i++) {
 		const json_t *one = json_array_get(list, i);
-		const json_t *names = json_object_get(one, "names");
 		struct certificate_status *cert = &ret->certificates[i];
 
 		cert->not_after_s = take_time(one, "not_after");
-		cert->names = pool_calloc(pool, list_size(names) + 1, sizeof(*cert->names));
-		for (size_t k = 0; k < list_size(names); k++)
-			if (json_is_string(json_array_get(names, k)))
-				cert->names[cert->n_names++] =
-					clean(json_string_value(json_array_get(names, k)), pool);
+		cert->names = take_texts(json_object_get(one, "names"), pool, &cert->n_names);
 	}
 }
 
@@ -314,6 +328,8 @@ static void take_ingress(const json_t *ingress, struct pool *pool, struct node_s
 	ret->haproxy_health = take_text(haproxy, "health", pool, NULL);
 	ret->servers_up = take_int(haproxy, "servers_up");
 	ret->servers = take_int(haproxy, "servers");
+	ret->server_nodes =
+		take_texts(json_object_get(haproxy, "nodes"), pool, &ret->n_server_nodes);
 	ret->caddy_health = take_text(caddy, "health", pool, NULL);
 	ret->keepalived_health = take_text(vrrp, "health", pool, NULL);
 	ret->vrrp_state = take_text(vrrp, "state", pool, NULL);

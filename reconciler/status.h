@@ -86,6 +86,8 @@ struct node_status {
 	const char *haproxy_health; /* NULL: the cluster has none */
 	int64_t servers_up;
 	int64_t servers;
+	const char **server_nodes; /* whom HAProxy sends to, itself included */
+	size_t n_server_nodes;
 	const char *caddy_health;
 	const char *keepalived_health; /* NULL: the cluster has none */
 	const char *vrrp_state;        /* "MASTER", "BACKUP", "FAULT"; NULL: not told yet */

@@ -79,6 +79,9 @@ void reject(struct pass *p, const char *revision, const struct err *why);
 /* converge.c: to a revision that was there before. */
 int fall_back(struct pass *p, const char *to, struct candidate *c, struct err *err);
 
+/* leave.c: a node that the tip names no more goes out of the traffic, and one that it names again comes back. */
+void step_leave(struct pass *p);
+
 /* trial.c: asks the programs and the services. */
 void step_observe(struct pass *p);
 /* trial.c: a new revision has until its health_timeout to become healthy, or is taken back. */

@@ -227,7 +227,7 @@ static bool needs_fetch(const struct pass *p)
 		bool matters = strcmp(ref->name, branch) == 0 ||
 			       (strcmp(ref->name, own) == 0
 					? !here[0] || is_foreign(p, p->remote.url, ref->oid)
-					: p->agent->state.needs_peers);
+					: state_heeds_peers(&p->agent->state));
 
 		if (matters && !is_current(p, ref))
 			return true;

@@ -67,7 +67,7 @@ void step_observe(struct pass *p)
 	if (p->applied && p->outcome->changed)
 		agent->changed_ms = clock_ms();
 	p->has_seen = observe_node(&agent->root, &state->watch, agent->probes,
-				   clock_ms() - agent->changed_ms, &p->seen, &err) == 0;
+				   clock_ms() - agent->changed_ms, p->pool, &p->seen, &err) == 0;
 	if (!p->has_seen)
 		log_error("look at the node: %s", err.msg);
 	else

@@ -125,6 +125,21 @@ def test_a_node_that_is_not_the_holder_asks_nothing(site, flare, agent):
     assert not flare.calls
 
 
+def test_a_node_that_is_named_no_more_keeps_nothing(site, flare, agent):
+    """It was the holder: its commit's services are another one's to keep now."""
+    agent.once()
+    cluster = "clusters/demo/cluster.yaml"
+    lines = site.repository.read(cluster).splitlines(keepends=True)
+    site.repository.write(cluster, "".join(line for line in lines if "brave-panda:" not in line))
+    site.repository.commit("one less")
+    calls = len(flare.calls)
+    # At once, not when a minute has passed: the secrets are other ones.
+    agent.write("etc/dynia/secrets.yaml", f"cloudflare-token: {flare.token}\nmore: x\n", 0o600)
+    done = agent.once(check=False)
+    assert done.returncode == 3 and "has no node 'brave-panda'" in done.stderr
+    assert len(flare.calls) == calls
+
+
 def test_a_record_of_somebody_else_is_told_and_the_node_serves(site, flare, agent):
     flare.add("A", "hello.demo.test", "192.0.2.9", comment="marketing")
     done = agent.once()

@@ -116,6 +116,22 @@ def test_the_address_leaves_a_node_that_is_cut_off(pair):
     wait_for_states(pair, *pair.wait_for(lambda: holder(pair), "holder"))
 
 
+def test_the_address_leaves_a_node_that_is_named_no_more(pair):
+    """It would else have it as well, beside the node that is alone by the new commit; and it takes part again once it is named."""
+    vip = f"vip: {{address: {ADDRESS}, interface: host0}}\n" + firewall()
+    master, backup = both = pair.wait_for(lambda: holder(pair), "holder")
+    pair.nodes.remove(master)
+    with Visitor("named no more"):
+        pair.wait_for_commit(pair.write(vip))
+        pair.wait_for(lambda: has_address(backup) and not has_address(master), "move")
+    assert master.run("cat", "/run/dynia/vrrp").stdout.startswith("fault ")
+    assert serves(master.address)
+    pair.nodes.append(master)
+    pair.wait_for_commit(pair.write(vip))
+    wait_for_states(pair, backup, master)
+    assert holder(pair) == both[::-1]
+
+
 def test_keepalived_that_died_is_started_anew(pair):
     _, backup = pair.wait_for(lambda: holder(pair), "holder")
     backup.run("systemctl", "stop", "keepalived")

@@ -307,14 +307,15 @@ static void test_nobody_answers(void **state)
 	struct fixture *fx = *state;
 	char digest[SHA256_HEX_SIZE];
 	struct err err = {0};
+	struct haproxy_servers servers;
 	pid_t worker;
-	long up, all;
+	long failed;
 
 	assert_int_equal(haproxy_loaded(fx->at.haproxy_socket, digest, &worker, &err), -1);
 	assert_int_equal(err.code, ERR_NETWORK);
 	assert_string_equal(digest, "");
-	assert_int_equal(haproxy_failed_reloads(fx->at.haproxy_master, &up, &err), -1);
-	assert_int_equal(haproxy_servers(fx->at.haproxy_socket, &up, &all, &err), -1);
+	assert_int_equal(haproxy_failed_reloads(fx->at.haproxy_master, &failed, &err), -1);
+	assert_int_equal(haproxy_servers(fx->at.haproxy_socket, fx->pool, &servers, &err), -1);
 	assert_int_equal(caddy_loaded(fx->at.caddy_health, digest, &err), -1);
 	assert_int_equal(err.code, ERR_NETWORK);
 	assert_int_equal(caddy_load(fx->at.caddy_socket, "", 0, &err), -1);
@@ -324,17 +325,19 @@ static void test_nobody_answers(void **state)
 static void wait_for_servers(const struct fixture *fx, long want_up)
 {
 	int64_t until = clock_ms() + 5000;
-	long up = -1, all = -1;
+	struct haproxy_servers servers = {0};
 	struct err err = {0};
 
 	while (clock_ms() < until) {
-		assert_ok(haproxy_servers(fx->at.haproxy_socket, &up, &all, &err), &err);
-		assert_int_equal(all, 1);
-		if (up == want_up)
+		assert_ok(haproxy_servers(fx->at.haproxy_socket, fx->pool, &servers, &err), &err);
+		assert_int_equal(servers.all, 1);
+		assert_int_equal(servers.n_names, 1);
+		assert_string_equal(servers.names[0], "none");
+		if (servers.up == want_up)
 			return;
 		clock_sleep_ms(20);
 	}
-	fail_msg("%ld of %ld servers are up, not %ld", up, all, want_up);
+	fail_msg("%ld of %ld servers are up, not %ld", servers.up, servers.all, want_up);
 }
 
 static void test_haproxy_counts(void **state)

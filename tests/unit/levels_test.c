@@ -45,8 +45,7 @@ static void test_levels(void **unused)
 		.haproxy_health = "healthy",
 		.caddy_health = "healthy",
 		.has_servers = true,
-		.servers = 2,
-		.servers_up = 1,
+		.servers = {.all = 2, .up = 1},
 	};
 	struct level_health levels[LEVEL_COUNT];
 
@@ -58,10 +57,10 @@ static void test_levels(void **unused)
 	assert_null(levels_worst(levels));
 	assert_string_equal(levels[LEVEL_CONTAINER].reason, "NoContainers");
 	/* Another node's server is down: that is not this node's health. This one's own is. */
-	seen.servers_up = 0;
+	seen.servers.up = 0;
 	judge(&seen, probes, 2, pool, levels);
 	assert_string_equal(levels[LEVEL_SERVICE].reason, "NoServerUp");
-	seen.servers_up = 2;
+	seen.servers.up = 2;
 	seen.caddy_health = "degraded";
 	judge(&seen, probes, 2, pool, levels);
 	assert_string_equal(levels[LEVEL_SERVICE].health, "degraded");

@@ -40,8 +40,7 @@ static int setup(void **state)
 					.has_servers = true,
 					.haproxy_health = "healthy",
 					.caddy_health = "healthy",
-					.servers = 2,
-					.servers_up = 2};
+					.servers = {.all = 2, .up = 2}};
 	fx.found = (struct findings) {.desired = A, .seen = &fx.seen, .generation = 1};
 	*state = &fx;
 	return 0;
@@ -202,7 +201,7 @@ static void test_what_counts_as_a_transition(void **state)
 	report_digest(&before, first);
 	fx->agent.state.status = before;
 	fx->agent.started_at_s = 77;
-	fx->seen.servers_up = 1;
+	fx->seen.servers.up = 1;
 	fx->agent.counts.took = (struct took) {.revision = A, .ms = {80, 12, 200, 230, 118}};
 	s = status_of(fx, 2000);
 	assert_int_equal(took_total_ms(&s.took), 640);

@@ -46,6 +46,7 @@ static void test_written_and_read_back(void **unused)
 		{"api", "degraded", "/ answers 500", 1700000001, containers, 1}};
 	static struct drift_status drift[] = {{1700000002, "/opt/dynia/caddy/Caddyfile", true}};
 	static struct cause_status causes[] = {{"update /x", "a.yaml:4 image 1 → 2"}};
+	static const char *nodes[] = {"panda", "owl"};
 	static const char *names[] = {"*.example.com", "example.com"};
 	static struct certificate_status certificates[] = {{names, 2, 1800000000}};
 	const struct node_status out = {
@@ -72,6 +73,8 @@ static void test_written_and_read_back(void **unused)
 		.vrrp_since_s = 1700000000,
 		.servers_up = 1,
 		.servers = 2,
+		.server_nodes = nodes,
+		.n_server_nodes = 2,
 		.caddy_health = "failed",
 		.certificates = certificates,
 		.n_certificates = 1,
@@ -118,6 +121,8 @@ static void test_written_and_read_back(void **unused)
 	assert_string_equal(in.services[0].containers[0].image_id, "sha256:abc");
 	assert_int_equal(in.services[0].containers[0].restarts, 3);
 	assert_int_equal(in.servers, 2);
+	assert_int_equal(in.n_server_nodes, 2);
+	assert_string_equal(in.server_nodes[1], "owl");
 	assert_string_equal(in.certificates[0].names[1], "example.com");
 	assert_int_equal(in.certificates[0].not_after_s, 1800000000);
 	assert_true(in.drift[0].repaired);
