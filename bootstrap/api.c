@@ -129,13 +129,19 @@ void api_release(struct api *api)
 
 /* --- waiting --------------------------------------------------------------------------- */
 
-static void wait_ms(struct api *api, int64_t ms, const char *why)
+static void tell_wait(const struct api *api, int64_t ms, const char *why)
+{
+	if (api->on_wait)
+		api->on_wait(api->on_wait_arg, ms, why);
+}
+
+static void wait_ms(const struct api *api, int64_t ms, const char *why)
 {
 	if (ms <= 0)
 		return;
-	if (api->on_wait)
-		api->on_wait(api->on_wait_arg, ms, why);
+	tell_wait(api, ms, why);
 	clock_sleep_ms(ms);
+	tell_wait(api, 0, "");
 }
 
 /* No more than per_minute in any minute: the oldest of them makes room when its minute is over. */
@@ -408,10 +414,12 @@ static int look_until_settled(struct api *api, api_find_fn *find, void *arg, str
 	int64_t end = clock_ms() + api->timeout_ms;
 	int found = 0;
 
+	tell_wait(api, api->timeout_ms, "no answer came, and it may be made all the same");
 	while (!found && clock_ms() < end) {
-		wait_ms(api, api->wait_ms, "whether it was made although no answer came");
+		clock_sleep_ms(api->wait_ms);
 		found = find(arg, err);
 	}
+	tell_wait(api, 0, "");
 	return found;
 }
 

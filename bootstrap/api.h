@@ -53,7 +53,7 @@ struct api {
 	long status;     /* of the last answer; 0: there was none */
 	int64_t said_ms; /* when the last 429 said to come back; -1: it did not */
 	int64_t code;    /* Cloudflare's number in the last error; 0: none */
-	/* Told of each wait; NULL: nobody. */
+	/* Told of each wait as it begins, and with 0 and "" when it is over; NULL: nobody. */
 	void (*on_wait)(void *arg, int64_t ms, const char *why);
 	void *on_wait_arg;
 };

@@ -11,6 +11,7 @@
 
 #define LINES_DEFAULT 24
 #define COLUMNS_DEFAULT 80
+#define WAIT_SHOWN_MS 500
 
 static const struct {
 	const char *sign;
@@ -127,29 +128,6 @@ void boot_print_json(const struct boot *boot, FILE *to)
 
 /* --- progress ---------------------------------------------------------------------------------- */
 
-static void on_wait(void *arg, int64_t ms, const char *why)
-{
-	const struct boot_progress *progress = arg;
-
-	/* Short ones are of no interest, and the screen is drawn on. */
-	if (ms >= 1000 && !progress->is_live)
-		fprintf(stderr, "waits %lld s: %s\n", (long long)(ms + 999) / 1000, why);
-}
-
-static void watch_api(struct api *api, struct boot_progress *progress)
-{
-	api->on_wait = on_wait;
-	api->on_wait_arg = progress;
-}
-
-void boot_progress_begin(struct boot_progress *progress, struct boot *boot)
-{
-	progress->is_live = isatty(STDERR_FILENO);
-	progress->began = true;
-	watch_api(&boot->cloud.api, progress);
-	watch_api(&boot->records.api, progress);
-}
-
 static void say(const struct boot_step *step)
 {
 	fprintf(stderr, "%s %s %s: %s", boot_verb_name(step->verb), step->what, step->name,
@@ -163,6 +141,18 @@ static void say(const struct boot_step *step)
 	fputc('\n', stderr);
 }
 
+/* As much of it as the terminal has room for in one line. */
+static void put_line(const char *text, int columns)
+{
+	size_t room = columns > 1 ? (size_t)columns - 1 : COLUMNS_DEFAULT;
+	size_t len = strnlen(text, room);
+
+	/* Not in the middle of a character. */
+	while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	fprintf(stderr, "\033[K%.*s\n", (int)len, text);
+}
+
 static void draw_line(const struct boot_step *step, int columns)
 {
 	int64_t ms = step->state == BOOT_RUNNING ? clock_ms() - step->began_ms : step->took_ms;
@@ -171,9 +161,7 @@ static void draw_line(const struct boot_step *step, int columns)
 	strbuf_addf(&line, "%s %-6s %-11s %-24s %5.1f s  %s", looks[step->verb].sign,
 		    boot_verb_name(step->verb), step->what, step->name, (double)ms / 1000,
 		    *step->now ? step->now : boot_state_name(step->state));
-	if (line.len > (size_t)columns - 1)
-		strbuf_setlen(&line, (size_t)columns - 1);
-	fprintf(stderr, "\033[K%s\n", line.buf);
+	put_line(line.buf, columns);
 }
 
 /* As many lines as fit: those that run first, then those that are done last. */
@@ -184,7 +172,7 @@ static void draw(struct boot_progress *progress, const struct boot *boot)
 
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row)
 		size = (struct winsize) {.ws_row = LINES_DEFAULT, .ws_col = COLUMNS_DEFAULT};
-	room = size.ws_row > 3 ? size.ws_row - 3u : 1;
+	room = size.ws_row > 4 ? size.ws_row - 4u : 1;
 	if (progress->lines)
 		fprintf(stderr, "\033[%zuA", progress->lines);
 	for (size_t i = 0; i < boot->n_steps; i++)
@@ -198,8 +186,56 @@ static void draw(struct boot_progress *progress, const struct boot *boot)
 		draw_line(step, size.ws_col);
 		shown++;
 	}
+	if (*progress->waits)
+		put_line(progress->waits, size.ws_col);
 	fprintf(stderr, "\033[K%zu of %zu steps done\n\033[J", done, boot->n_steps);
-	progress->lines = shown + 1;
+	progress->lines = shown + 1 + (*progress->waits != '\0');
+}
+
+/* Limits are waited for in silence otherwise, for minutes. Short waits are of no interest. */
+static void on_wait(void *arg, int64_t ms, const char *why)
+{
+	struct boot_progress *progress = arg;
+	bool is_drawn = progress->is_live && progress->began;
+	char until[CLOCK_TEXT_SIZE];
+
+	if (ms < WAIT_SHOWN_MS && !*progress->waits)
+		return;
+	progress->waits[0] = '\0';
+	clock_format(clock_wall_s() + (ms + 999) / 1000, until);
+	if (ms >= WAIT_SHOWN_MS)
+		snprintf(progress->waits, sizeof(progress->waits), "waits %lld s, until %s: %s",
+			 (long long)(ms + 999) / 1000, until, why);
+	if (is_drawn)
+		draw(progress, progress->boot);
+	else if (*progress->waits)
+		fprintf(stderr, "%s\n", progress->waits);
+}
+
+static void watch_api(struct api *api, struct boot_progress *progress)
+{
+	api->on_wait = on_wait;
+	api->on_wait_arg = progress;
+}
+
+static bool can_draw(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && !(term && strcmp(term, "dumb") == 0);
+}
+
+void boot_progress_watch(struct boot_progress *progress, struct boot *boot)
+{
+	progress->is_live = can_draw();
+	progress->boot = boot;
+	watch_api(&boot->cloud.api, progress);
+	watch_api(&boot->records.api, progress);
+}
+
+void boot_progress_begin(struct boot_progress *progress)
+{
+	progress->began = true;
 }
 
 void boot_progress_step(void *arg, const struct boot *boot, const struct boot_step *step)
@@ -217,9 +253,4 @@ void boot_progress_step(void *arg, const struct boot *boot, const struct boot_st
 void boot_progress_end(struct boot_progress *progress)
 {
 	progress->began = false;
-}
-
-void boot_progress_release(struct boot_progress *progress)
-{
-	(void)progress;
 }

@@ -19,7 +19,8 @@ struct boot_progress {
 	bool is_live;
 	bool began;
 	size_t lines; /* on the screen */
-	int64_t drawn_ms;
+	const struct boot *boot;
+	char waits[200]; /* for whom, and until when; "": for nobody */
 };
 
 #define BOOT_PROGRESS_INIT                                                                         \
@@ -27,10 +28,11 @@ struct boot_progress {
 		.is_live = false                                                                   \
 	}
 
-void boot_progress_begin(struct boot_progress *progress, struct boot *boot);
+/* From here on waits for an API are told, after boot_progress_begin() the steps, too. */
+void boot_progress_watch(struct boot_progress *progress, struct boot *boot);
+void boot_progress_begin(struct boot_progress *progress);
 /* For struct boot_options: arg is a struct boot_progress. */
 void boot_progress_step(void *arg, const struct boot *boot, const struct boot_step *step);
 void boot_progress_end(struct boot_progress *progress);
-void boot_progress_release(struct boot_progress *progress);
 
 #endif

@@ -98,9 +98,13 @@ static void propose(const struct bootstrap_options *o, const struct cluster *clu
 static int plan(const struct bootstrap_options *o, const struct cluster *cluster)
 {
 	CLEANUP(boot_release) struct boot boot = BOOT_INIT;
+	struct boot_progress progress = BOOT_PROGRESS_INIT;
 	struct err err = {0};
 
-	if (boot_open(&boot, cluster, &o->boot, &err) < 0 || make_plan(&boot, false, &err) < 0)
+	if (boot_open(&boot, cluster, &o->boot, &err) < 0)
+		return cli_fail(&err);
+	boot_progress_watch(&progress, &boot);
+	if (make_plan(&boot, false, &err) < 0)
 		return cli_fail(&err);
 	if (o->json)
 		boot_print_json(&boot, stdout);
@@ -113,19 +117,22 @@ static int plan(const struct bootstrap_options *o, const struct cluster *cluster
 static int carry_out(const struct bootstrap_options *o, const struct cluster *cluster, bool destroy)
 {
 	CLEANUP(boot_release) struct boot boot = BOOT_INIT;
-	CLEANUP(boot_progress_release) struct boot_progress progress = BOOT_PROGRESS_INIT;
+	struct boot_progress progress = BOOT_PROGRESS_INIT;
 	struct boot_options options = o->boot;
 	struct err err = {0};
 	int status, failed;
 
 	options.progress = boot_progress_step;
 	options.progress_arg = &progress;
-	if (boot_open(&boot, cluster, &options, &err) < 0 || make_plan(&boot, destroy, &err) < 0)
+	if (boot_open(&boot, cluster, &options, &err) < 0)
+		return cli_fail(&err);
+	boot_progress_watch(&progress, &boot);
+	if (make_plan(&boot, destroy, &err) < 0)
 		return cli_fail(&err);
 	status = confirm(o, &boot, destroy);
 	if (status >= 0)
 		return status;
-	boot_progress_begin(&progress, &boot);
+	boot_progress_begin(&progress);
 	failed = boot_apply(&boot, &err);
 	boot_progress_end(&progress);
 	if (o->json)

@@ -475,6 +475,19 @@ def test_a_short_limit_is_waited_for(cloud):
     assert time.monotonic() - began >= 1
 
 
+def test_whoever_waits_is_told_why_and_until_when(cloud):
+    """Also before the plan is there, and on a screen that is drawn on."""
+    waits = r"waits 1 s, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: DigitalOcean: GET /v2/tags: too many requests"
+    cloud.ocean.faults[1] = Fault("429", retry_after=1)
+    assert re.match(waits, cloud.run("plan").stderr)
+    cloud.ocean.faults = {len(cloud.ocean.calls) + n: Fault("429", retry_after=1) for n in (1, 10)}
+    status, seen = on_a_terminal(cloud.argv("apply"), cloud.env)
+    assert status == 0 and re.match(waits, seen), "the first, in a plain line"
+    drawn = seen.split("steps done", 1)[1]
+    assert re.search(r"\033\[Kwaits 1 s, until .*: DigitalOcean: [A-Z]+ /v2/\w+", drawn)
+    assert "waits" not in drawn.rsplit("\033[K", 12)[-1] and "10 of 10 steps done" in drawn
+
+
 def test_an_api_that_stays_down_is_given_up(cloud):
     cloud.ocean.faults = {n: Fault("500") for n in range(1, 100)}
     done = cloud.run("plan", check=False)
@@ -505,7 +518,7 @@ def test_an_option_that_says_nothing_to_the_verb_is_refused(cloud, argv, words):
 def on_a_terminal(argv, env, typed=""):
     """What a person sees, and the exit status."""
     primary, secondary = pty.openpty()
-    process = subprocess.Popen(argv, env={**env, "TERM": "xterm"}, stdin=secondary, stdout=secondary, stderr=secondary)
+    process = subprocess.Popen(argv, env={"TERM": "xterm", **env}, stdin=secondary, stdout=secondary, stderr=secondary)
     os.close(secondary)
     os.write(primary, typed.encode())
     seen = b""
@@ -528,9 +541,13 @@ def test_progress_on_a_terminal(cloud):
 
 
 def test_no_escape_codes_elsewhere(cloud):
+    status, seen = on_a_terminal(cloud.argv("plan"), {**cloud.env, "NO_COLOR": "1"})
+    assert status == 0 and "\033" not in seen
     done = cloud.run("apply")
     assert "\033" not in done.stdout + done.stderr
     assert re.search(r"create droplet shop-misty-owl: done, [\d.]+ s", done.stderr)
+    status, seen = on_a_terminal(cloud.argv("destroy", "--yes"), {**cloud.env, "TERM": "dumb"})
+    assert status == 0 and "delete droplet shop-misty-owl: done" in seen and "\033" not in seen
 
 
 @pytest.mark.parametrize("typed,status", [("yes\n", 0), ("no\n", 1)])
