@@ -12,7 +12,9 @@ O := build$(if $(filter-out release,$(BUILD)),/$(BUILD))
 PKGS := libgit2 yaml-0.1 jansson libcurl libssl libcrypto libmicrohttpd
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wvla -Wwrite-strings -Werror
 CPPFLAGS_ALL = -D_GNU_SOURCE -DDYNIA_VERSION='"$(VERSION)"' -I. -include base/banned.h $(PKG_CFLAGS) $(CPPFLAGS)
-CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
+# Ubuntu's compilers, and those that build packages, have defined _FORTIFY_SOURCE already.
+FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CFLAGS_release := -O2 -g $(FORTIFY) -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now,--gc-sections
 CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -54,7 +54,7 @@ deb: tools ## build/deb/dynia_VERSION-REVISION_ARCH.deb, checked by lintian: REV
 	$(Q)cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
 		dpkg-buildpackage --build=binary --unsigned-changes --unsigned-source \
 		--jobs=$$(nproc) > ../build.log 2>&1 || { tail -n 30 ../build.log >&2; exit 1; }
-	lintian --fail-on error,warning --info --tag-display-limit 0 build/deb/*.changes
+	lintian --profile debian --fail-on error,warning --info --tag-display-limit 0 build/deb/*.changes
 	@ls build/deb/dynia_$(VERSION)-$(REVISION)_$(DEB_ARCH).deb
 
 .PHONY: man man-pages install deb

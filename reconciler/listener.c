@@ -26,6 +26,8 @@
 
 /* nobody and nogroup, on Debian and Ubuntu. */
 #define NOBODY 65534
+/* P_PIDFD of the kernel, which glibc names since 2.36. */
+#define WAIT_PIDFD ((idtype_t)3)
 #define RESTART_MS 1000
 #define RETRY_MS 2000
 #define END_MS 5000
@@ -197,7 +199,7 @@ static void end_keeper(struct listener *l)
 	    syscall(SYS_pidfd_send_signal, l->keeper_fd, SIGKILL, NULL, 0) == 0)
 		poll(&gone, 1, END_MS);
 	if (l->keeper_fd >= 0)
-		waitid(P_PIDFD, (id_t)l->keeper_fd, &(siginfo_t) {0}, WEXITED | WNOHANG);
+		waitid(WAIT_PIDFD, (id_t)l->keeper_fd, &(siginfo_t) {0}, WEXITED | WNOHANG);
 	cleanup_close(&l->keeper_fd);
 	l->keeper_fd = -1;
 	cleanup_close(&l->pass_fd);

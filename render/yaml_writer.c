@@ -36,8 +36,9 @@ static void emit_scalar(struct yaml_writer *y, const char *text, size_t len,
 			yaml_scalar_style_t style)
 {
 	yaml_event_t event;
-	int ok = yaml_scalar_event_initialize(&event, NULL, NULL, (const yaml_char_t *)text,
-					      (int)len, style == YAML_PLAIN_SCALAR_STYLE, 1, style);
+	/* It copies the text; libyaml 0.2.2 does not say const. */
+	int ok = yaml_scalar_event_initialize(&event, NULL, NULL, (yaml_char_t *)text, (int)len,
+					      style == YAML_PLAIN_SCALAR_STYLE, 1, style);
 
 	emit(y, &event, ok);
 }
