@@ -89,6 +89,11 @@ struct boot_options {
 	const char *identity;    /* the private key for ssh; NULL: as ssh finds it */
 	bool deliver_only;       /* plan nothing but credentials, for all nodes or for only_node */
 	const char *only_node;
+	/* Who of the nodes that stay sends to one of these nodes still, in words; *ret NULL: nobody. NULL:
+	 * nobody can say. */
+	int (*senders)(void *arg, const char *const *nodes, size_t n, struct pool *pool,
+		       const char **ret, struct err *err);
+	void *senders_arg;
 	/* Told of each change of a step's state, and, with NULL, now and then in a long wait. */
 	void (*progress)(void *arg, const struct boot *boot, const struct boot_step *step);
 	void *progress_arg;
@@ -129,6 +134,7 @@ struct boot {
 	struct boot_options options;
 	const char *mark;
 	bool destroying;
+	bool watches_senders;    /* boot_options.senders answered when it was planned */
 	struct boot_node *nodes; /* in the order of the file */
 	size_t n_nodes;
 	const char *vip; /* the reserved IP's address, NULL: none, or none yet */

@@ -8,6 +8,7 @@
 #include "base/strvec.h"
 #include "bootstrap/contact.h"
 #include "bootstrap/digitalocean_parts.h"
+#include "bootstrap/drain.h"
 #include "bootstrap/provider.h"
 #include "bootstrap/user_data.h"
 
@@ -227,18 +228,6 @@ void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct 
 	step->interrupts = true;
 }
 
-void machines_add_drain(struct boot *boot, enum boot_phase phase)
-{
-	struct boot_step *step;
-
-	if (boot->options.drain_ms <= 0)
-		return;
-	step = boot_add(boot, phase, BOOT_WAIT, "drain",
-			pool_printf(boot->pool, "%lld s", (long long)boot->options.drain_ms / 1000),
-			&work_drain);
-	step->because = "nothing new comes to what goes; what is under way ends";
-}
-
 void machines_plan_removals(struct boot *boot)
 {
 	bool any = false;
@@ -249,7 +238,7 @@ void machines_plan_removals(struct boot *boot)
 		if (!boot_is_extra(boot, droplet))
 			continue;
 		if (!any)
-			machines_add_drain(boot, BOOT_DRAIN);
+			drain_plan_removal(boot);
 		any = true;
 		machines_add_delete(boot, BOOT_REMOVE, droplet, "cluster.yaml names no such node");
 	}
@@ -263,7 +252,7 @@ void machines_plan_replacement(struct boot *boot)
 		for (size_t k = 0; k < boot->n_nodes; k++) {
 			if (boot->nodes[k].old_id != droplet->id)
 				continue;
-			machines_add_drain(boot, BOOT_LEAVE);
+			drain_plan(boot, BOOT_LEAVE);
 			machines_add_delete(boot, BOOT_LEAVE, droplet, "--replace");
 		}
 	}

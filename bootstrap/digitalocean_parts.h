@@ -25,7 +25,6 @@ int machines_find_keys(struct boot *boot, struct err *err);
 int machines_plan(struct boot *boot, struct err *err);
 void machines_plan_replacement(struct boot *boot);
 void machines_plan_removals(struct boot *boot);
-void machines_add_drain(struct boot *boot, enum boot_phase phase);
 void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct droplet *droplet,
 			 const char *because);
 

@@ -14,7 +14,6 @@
 #define ADDRESS_DEADLINE_MS (5 * 60 * 1000)
 /* How many looks at the droplets pass between two at the actions that make them. */
 #define POLLS_PER_ACTION 10
-#define TICK_MS 1000
 
 static void release_json(json_t **json)
 {
@@ -479,16 +478,6 @@ static int start_delete_droplet(struct boot *boot, struct boot_step *step, struc
 	return done(boot, step);
 }
 
-static int start_drain(struct boot *boot, struct boot_step *step, struct err *err)
-{
-	int64_t end = clock_ms() + boot->options.drain_ms;
-
-	(void)err;
-	for (int64_t left; (left = end - clock_ms()) > 0; boot_tick(boot))
-		clock_sleep_ms(left < TICK_MS ? left : TICK_MS);
-	return done(boot, step);
-}
-
 /* --- the address ------------------------------------------------------------------------- */
 
 static int64_t droplet_id(const struct boot_node *node)
@@ -610,7 +599,6 @@ const struct boot_work work_firewall = {.start = start_firewall};
 const struct boot_work work_droplet = {start_droplet, poll_droplets};
 const struct boot_work work_reserve = {.start = start_reserve};
 const struct boot_work work_assign = {.start = start_assign};
-const struct boot_work work_drain = {.start = start_drain};
 const struct boot_work work_delete_droplet = {.start = start_delete_droplet};
 const struct boot_work work_delete_address = {.start = start_delete_address};
 const struct boot_work work_delete_firewall = {.start = start_delete_firewall};

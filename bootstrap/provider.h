@@ -37,7 +37,7 @@ struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
 
 /* digitalocean_work.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,
-	work_assign, work_drain, work_delete_droplet, work_delete_address, work_delete_firewall,
+	work_assign, work_delete_droplet, work_delete_address, work_delete_firewall,
 	work_delete_vpc, work_delete_tag, work_delete_loose_tag, work_deliver;
 /* The droplet is known by this host key from now on, and by its contact key no more. */
 int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err);

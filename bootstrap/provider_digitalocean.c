@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "bootstrap/digitalocean_parts.h"
+#include "bootstrap/drain.h"
 #include "bootstrap/provider.h"
 
 static bool is_named(const struct cluster *cluster)
@@ -124,7 +125,7 @@ static int plan_destroy(struct boot *boot, struct err *err)
 
 	(void)err;
 	if (cloud->droplets.n)
-		machines_add_drain(boot, BOOT_DRAIN);
+		drain_plan(boot, BOOT_DRAIN);
 	plan_release(boot);
 	for (size_t i = 0; i < cloud->droplets.n; i++)
 		machines_add_delete(boot, BOOT_REMOVE, &cloud->droplets.v[i], "the cluster goes");

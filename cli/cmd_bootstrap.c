@@ -14,6 +14,7 @@
 #include "cli/boot_print.h"
 #include "cli/command.h"
 #include "cli/repo.h"
+#include "cli/senders.h"
 
 #define DRAIN_DEFAULT "30s"
 #define MACHINE_DEFAULT "10m"
@@ -240,8 +241,9 @@ static const struct cluster *choose(const struct bootstrap_options *o, const str
 	return cluster;
 }
 
-static int run_verb(const struct bootstrap_options *o, size_t verb)
+static int run_verb(struct bootstrap_options *o, size_t verb)
 {
+	struct senders senders;
 	CLEANUP(repo_release) struct repo repo = REPO_INIT;
 	CLEANUP(spec_freep) struct spec *spec = NULL;
 	const struct cluster *cluster;
@@ -254,6 +256,9 @@ static int run_verb(const struct bootstrap_options *o, size_t verb)
 	if (status >= 0)
 		return status;
 	cluster = choose(o, spec, &err);
+	senders = (struct senders) {.mirror = repo.mirror, .cluster = cluster};
+	o->boot.senders = senders_ask;
+	o->boot.senders_arg = &senders;
 	return cluster ? verbs[verb].run(o, cluster) : cli_fail(&err);
 }
 

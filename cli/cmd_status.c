@@ -13,8 +13,6 @@
 #include "reconciler/status.h"
 
 #define WATCH_MS 2000
-/* A node that missed this many heartbeats is said to be silent. */
-#define HEARTBEATS_MISSED 3
 #define MESSAGE_WIDTH 100
 
 struct status_options {
@@ -78,7 +76,7 @@ static const char *row_health(const struct row *row, int64_t now_s)
 
 	if (row->unreadable.code)
 		return "unknown";
-	if (s->heartbeat_s > 0 && (now_s - s->observed_at_s) / HEARTBEATS_MISSED > s->heartbeat_s)
+	if (status_is_silent(s, now_s))
 		return "silent";
 	return status_health(s);
 }

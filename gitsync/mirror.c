@@ -121,6 +121,11 @@ const char *mirror_workdir(const struct mirror *m)
 	return m->workdir;
 }
 
+const char *mirror_git_dir(const struct mirror *m)
+{
+	return git_repository_path(m->repo);
+}
+
 int mirror_resolve(struct mirror *m, const char *rev, char ret_oid[GIT_OID_HEX], struct err *err)
 {
 	CLEANUP(object_freep) git_object *object = NULL;

@@ -50,6 +50,8 @@ void mirror_free(struct mirror *m);
 void mirror_freep(struct mirror **m);
 /* The root of the work tree, or NULL for a bare one. */
 const char *mirror_workdir(const struct mirror *m);
+/* The folder of git's own files. */
+const char *mirror_git_dir(const struct mirror *m);
 
 /* A branch, tag, HEAD~2, abbreviated or full id to the commit's id. */
 int mirror_resolve(struct mirror *m, const char *rev, char ret_oid[GIT_OID_HEX], struct err *err);

@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "gitsync/text.h"
 
+#define HEARTBEATS_MISSED 3
 #define STATUS_VERSION 1
 
 /* --- writing ------------------------------------------------------------------------- */
@@ -460,6 +461,12 @@ bool condition_is(const struct node_status *status, const char *type, const char
 static bool is_failed(const char *health)
 {
 	return health && strcmp(health, "failed") == 0;
+}
+
+bool status_is_silent(const struct node_status *status, int64_t now_s)
+{
+	return status->heartbeat_s > 0 &&
+	       (now_s - status->observed_at_s) / HEARTBEATS_MISSED > status->heartbeat_s;
 }
 
 const char *status_trouble(const struct node_status *status)

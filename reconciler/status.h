@@ -115,6 +115,8 @@ int status_from_object(const json_t *object, struct pool *pool, struct node_stat
 		       struct err *err);
 const struct condition *status_condition(const struct node_status *status, const char *type);
 bool condition_is(const struct node_status *status, const char *type, const char *value);
+/* Has it said nothing for three heartbeats? */
+bool status_is_silent(const struct node_status *status, int64_t now_s);
 /* Why it is not healthy: what speaks against Ready, or else the machine's trouble; "" where nothing does. */
 const char *status_trouble(const struct node_status *status);
 /* The worst of the node in a word: "healthy", "degraded", "failed", "unknown". */
