@@ -6,10 +6,13 @@ set -eu
 list="$(dirname "$0")/packages.txt"
 policy=/usr/sbin/policy-rc.d
 
+# A line is a package, or "PACKAGE unless PROGRAM": not where that program is there already, from wherever.
 wanted() {
 	for section in "$@"; do
-		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/' "$list"
-	done | sort -u
+		awk -v want="[$section]" '/^\[/ { on = $0 == want; next } on && NF && !/^#/ { print $1, $3 }' "$list"
+	done | sort -u | while read -r package program; do
+		[ -n "$program" ] && command -v "$program" >/dev/null || echo "$package"
+	done
 }
 
 # Those of the packages in the file that are not installed. Another package may provide one: pkgconf, pkg-config.

@@ -218,14 +218,23 @@ class Double:
             self.violation(call, "a body where none is due")
         self.take_rate(call)
 
-    def route(self, call):
+    def route_of(self, call):
+        """The row of the table that a call belongs to, or None."""
         words = call.path.removeprefix(self.prefix).strip("/").split("/")
-        for (method, pattern), function in self.routes.items():
+        for method, pattern in self.routes:
             shape = pattern.strip("/").split("/")
             if method == call.method and len(shape) == len(words) and \
-                    all(s == w or s == "*" for s, w in zip(shape, words)) and call.path.startswith(self.prefix + "/"):
-                status, document = function(self, call, *[w for s, w in zip(shape, words) if s == "*"])
-                return status, document, self.rate_headers()
+                    all(s in (w, "*") for s, w in zip(shape, words)) and call.path.startswith(self.prefix + "/"):
+                return method, pattern
+        return None
+
+    def route(self, call):
+        row = self.route_of(call)
+        if row:
+            words = call.path.removeprefix(self.prefix).strip("/").split("/")
+            parts = [w for s, w in zip(row[1].strip("/").split("/"), words) if s == "*"]
+            status, document = self.routes[row](self, call, *parts)
+            return status, document, self.rate_headers()
         self.violation(call, "there is no such operation")
         raise self.not_found()
 

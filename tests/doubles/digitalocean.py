@@ -395,10 +395,6 @@ class DigitalOcean(Double):
         address["_action"] = self.begin(f"{kind}_ip", None, "reserved_ip", address["_region"], then, self.action_seconds)
         return 201, {"action": {**self.public(address["_action"]), "project_id": "746c6152-2fa2-11ed-92d3-27aaa54e4988"}}
 
-    def get_reserved_action(self, call, ip, word):
-        self.find_reserved(ip)
-        return self.get_action(call, word)
-
     # --- firewalls ------------------------------------------------------------------------------------------------------
 
     def check_firewall(self, call):
@@ -465,7 +461,7 @@ class DigitalOcean(Double):
         ("GET", "/v2/vpcs"): list_vpcs, ("POST", "/v2/vpcs"): create_vpc, ("DELETE", "/v2/vpcs/*"): delete_vpc,
         ("GET", "/v2/reserved_ips"): list_reserved, ("POST", "/v2/reserved_ips"): create_reserved,
         ("GET", "/v2/reserved_ips/*"): get_reserved, ("DELETE", "/v2/reserved_ips/*"): delete_reserved,
-        ("POST", "/v2/reserved_ips/*/actions"): act_on_reserved, ("GET", "/v2/reserved_ips/*/actions/*"): get_reserved_action,
+        ("POST", "/v2/reserved_ips/*/actions"): act_on_reserved,
         ("GET", "/v2/firewalls"): list_firewalls, ("POST", "/v2/firewalls"): create_firewall,
         ("PUT", "/v2/firewalls/*"): put_firewall, ("DELETE", "/v2/firewalls/*"): delete_firewall,
         ("GET", "/v2/tags"): list_tags, ("POST", "/v2/tags"): create_tag, ("GET", "/v2/tags/*"): get_tag, ("DELETE", "/v2/tags/*"): delete_tag,

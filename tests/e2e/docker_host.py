@@ -50,6 +50,13 @@ def isolate():
     run("ip", "link", "set", "lo", "up")
 
 
+def run_outside(*argv, **options):
+    """A command to its end, where packages are installed from."""
+    if outside:
+        argv, options = ("nsenter", f"--net=/proc/self/fd/{outside}", *argv), {**options, "pass_fds": [outside]}
+    return run(*argv, **options)
+
+
 def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -74,10 +74,9 @@ CLOUD_INIT = "cloud-init-local.service cloud-init.service cloud-config.service c
 
 def _make_root(root, packages):
     """About a minute: a Debian that was installed, and never booted."""
-    run(*_where_packages_are(), "mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(packages)}",
-        "--aptopt=Acquire::Retries \"5\"", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-        "bookworm", root, *_sources(), timeout=1200,
-        pass_fds=[docker_host.outside] if docker_host.outside else [])
+    docker_host.run_outside("mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(packages)}",
+                            "--aptopt=Acquire::Retries \"5\"", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+                            "bookworm", root, *_sources(), timeout=1200)
     system = root / "etc/systemd/system"
     for unit in MASKED:
         (system / unit).unlink(missing_ok=True)
@@ -88,11 +87,6 @@ def _make_root(root, packages):
     (root / "etc/machine-id").write_text("", encoding="utf-8")
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/hostname").unlink(missing_ok=True)
-
-
-def _where_packages_are():
-    """Not in the test process's own network namespace."""
-    return ["nsenter", f"--net=/proc/self/fd/{docker_host.outside}"] if docker_host.outside else []
 
 
 def _sources():
