@@ -49,12 +49,13 @@ static int next_path(const struct api *api, const json_t *answer, const char *pa
 		     struct err *err)
 {
 	const json_t *pages = json_object_get(json_object_get(answer, "links"), "pages");
-	const char *next = json_string_value(json_object_get(pages, "next"));
+	const json_t *link = json_object_get(pages, "next");
+	const char *next = json_string_value(link);
 	const char *at = next ? strstr(next, "/v2/") : NULL;
 	size_t len = strcspn(path, "?");
 
 	*ret = NULL;
-	if (!next)
+	if (!link || json_is_null(link))
 		return 0;
 	if (!at || strncmp(at, path, len) != 0 || at[len] != '?' || strpbrk(at, " \t\r\n#\\"))
 		return err_set(err, ERR_NETWORK, "%s: the next page of %.*s is another thing",
@@ -91,6 +92,11 @@ int digitalocean_each(struct api *api, const char *path, const char *key, each_f
 			return -1;
 		if (!next)
 			return 0;
+		if (strcmp(next, at) == 0) {
+			free(next);
+			return err_set(err, ERR_NETWORK, "%s: the next page of %s is the same page",
+				       api->kind->name, path);
+		}
 		free(at);
 		at = next;
 	}
@@ -201,6 +207,8 @@ static int take_droplet(void *arg, const json_t *item, struct err *err)
 	struct collecting *c = arg;
 	struct droplet *v = c->v;
 
+	if (!json_is_array(json_object_get(item, "tags")))
+		return no_such(c->api, "droplet", "tags", err);
 	/* What is not marked as ours is nothing that we know of, whatever a list says. */
 	if (!has_mark(item, c->mark))
 		return 0;

@@ -12,8 +12,6 @@
 /* A list of droplets that is older than this is read again before one is created. */
 #define LIST_FRESH_MS 30000
 #define ADDRESS_DEADLINE_MS (5 * 60 * 1000)
-/* How many looks at the droplets pass between two at the actions that make them. */
-#define POLLS_PER_ACTION 10
 
 static void release_json(json_t **json)
 {
@@ -449,10 +447,10 @@ static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_
 	return with_action && step->action ? look_at_action(boot, step, err) : 0;
 }
 
-/* One list for all of them, however many: within the rate limit. */
+/* One list for all of them, however many, and the action of one of them in turn: within the rate limit. */
 static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
 {
-	bool with_action = ++boot->cloud.polls % POLLS_PER_ACTION == 0;
+	size_t turn = boot->cloud.polls++ % n;
 
 	clock_sleep_ms(boot->cloud.api.wait_ms);
 	boot_tick(boot);
@@ -460,7 +458,7 @@ static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, s
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (steps[i].state == BOOT_RUNNING &&
-		    look_at_droplet(boot, &steps[i], with_action, err) < 0)
+		    look_at_droplet(boot, &steps[i], i == turn, err) < 0)
 			return -1;
 	return 0;
 }

@@ -243,6 +243,21 @@ def test_a_list_with_droplets_that_are_not_ours(cloud, monkeypatch):
     assert [d["name"] for d in cloud.ocean.droplets.values()] == ["shop-witty-wren"]
 
 
+@pytest.mark.parametrize("answer,words", [
+    ({"droplets": [{"id": 7, "name": "shop-brave-panda", "status": "active"}]}, "a droplet without 'tags'"),
+    ({"droplets": [1, "x", None]}, "a droplet without 'tags'"), ({"droplets": {}}, "no list 'droplets'"),
+    ({"droplets": [{"id": "7", "name": "shop-brave-panda", "status": "active", "tags": [MARK]}]}, "a droplet without 'id'"),
+    ({"droplets": [], "links": {"pages": {"next": "https://evil.example/v2/account/keys?page=2"}}}, "is another thing"),
+    ({"droplets": [], "links": {"pages": {"next": 2}}}, "is another thing"),
+    ({"droplets": [], "links": {"pages": {"next": f"https://evil.example/v2/droplets?tag_name={MARK.replace(':', '%3A')}&per_page=200"}}},
+     "is the same page")])
+def test_a_list_that_is_none(cloud, monkeypatch, answer, words):
+    monkeypatch.setitem(cloud.ocean.routes, ("GET", "/v2/droplets"), lambda ocean, call: (200, answer))
+    said = cloud.run("apply", check=False)
+    assert said.returncode == 1 and words in said.stderr
+    assert {c.method for c in cloud.ocean.calls} == {"GET"}, "nothing is made where it is not known what there is"
+
+
 def test_a_firewall_of_our_name_that_is_not_ours(cloud):
     rules = [{"protocol": "tcp", "ports": "5432", "sources": {"addresses": ["192.0.2.1"]}}]
     there = {"id": "f1", "name": "dynia-shop", "inbound_rules": rules, "outbound_rules": [], "tags": ["web"], "droplet_ids": []}
@@ -689,15 +704,18 @@ def test_a_hundred_nodes():
     """Within the rate limits that the doubles keep: 250 a minute and 5,000 an hour, 1,200 in five minutes."""
     nodes = [f"n{i}" for i in range(100)]
     with Cloud(nodes=nodes, hosts=[f"h{i}" for i in range(50)]) as cloud:
+        cloud.ocean.boot_seconds = 2  # twenty looks at what comes up
         began = time.monotonic()
         plan = cloud.json("plan")
         planned = time.monotonic()
-        done = cloud.json("apply", timeout=300)
+        done = cloud.json("apply", timeout=300, env={"DYNIA_API_WAIT": "100ms"})
         applied = time.monotonic()
         assert {s["state"] for s in done["steps"]} == {"done"} and len(cloud.ocean.droplets) == 100
         assert "nothing to do" in cloud.run("plan").stdout
         refused = [c for double in cloud.doubles for c in double.calls if c.status == 429]
         print(json.dumps({"plan": {"calls": plan["calls"], "seconds": round(planned - began, 2)},
                           "apply": {"calls": done["calls"], "seconds": round(applied - planned, 2)}}))
+        counts = cloud.ocean.counts()
         assert not refused and done["calls"]["digitalocean"] < 250
+        assert counts["GET /v2/actions/*"] <= counts["GET /v2/droplets"], "not all of them at each look"
         cloud.assert_clean()
