@@ -1,3 +1,8 @@
+/*
+ * The private half is written here, and not by ssh-keygen(1), since that writes it to a file only, which a run that is killed would leave
+ * on the operator's disk: like this it is in memory and in one request. OpenSSL's own form of such a key is none that the OpenSSH of
+ * Debian 12 (9.2) reads.
+ */
 #include "bootstrap/contact.h"
 
 #include <arpa/inet.h>

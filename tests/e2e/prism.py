@@ -22,10 +22,11 @@ import threading
 import urllib.parse
 
 import docker_host
-from harness import Failed, SOURCE, wait_for
+from harness import Failed, SOURCE, run, wait_for
 
 VERSION = "5.14.2"
 PACKAGE = f"@stoplight/prism-cli@{VERSION}"
+NODE = 18  # Debian 12's
 # What it depends on is taken as it was on this day, soon after it was published: the same in each checkout.
 BEFORE = "2025-10-10"
 FOLDER = SOURCE / "build" / "prism"
@@ -37,10 +38,13 @@ HOP_BY_HOP = ("connection", "host", "content-length", "transfer-encoding", "keep
 def install():
     """Prism's program, from npm's registry where it is not in build/prism yet."""
     folder = FOLDER / VERSION
+    for program in ("node", "npm"):
+        if not shutil.which(program):
+            raise Failed(f"{program} is not installed, which Prism needs: tests/packages.sh check")
+    node = run("node", "--version").stdout.strip()
+    if int(node.removeprefix("v").split(".")[0]) < NODE:
+        raise Failed(f"node {node} is too old for Prism: it takes {NODE}")
     if not folder.exists():
-        for program in ("node", "npm"):
-            if not shutil.which(program):
-                raise Failed(f"{program} is not installed, which runs Prism: tests/packages.sh check")
         unfinished = FOLDER / f"unfinished-{os.getpid()}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
