@@ -43,6 +43,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 wanted "$@" >"$names"
+[ -s "$names" ] || exit 0
 lacking=$(missing "$names" | tr '\n' ' ')
 [ -n "$lacking" ] || exit 0
 
