@@ -67,17 +67,29 @@ static bool is_up(const struct boot_node *node)
 	return node->droplet && strcmp(node->droplet->status, "active") == 0;
 }
 
-/* The one with the highest priority; NULL where there is none. */
-static struct boot_node *best_holder(const struct boot *boot, bool must_be_up)
+/* Not switched off, or the like: nobody would come through. */
+static bool comes_up(const struct boot_node *node)
+{
+	return !node->droplet || is_up(node) || strcmp(node->droplet->status, "new") == 0;
+}
+
+static bool is_any(const struct boot_node *node)
+{
+	(void)node;
+	return true;
+}
+
+/* Of those that are like that the one with the highest priority; NULL where there is none. */
+static struct boot_node *best_holder(const struct boot *boot,
+				     bool (*is_like)(const struct boot_node *node))
 {
 	struct boot_node *best = NULL;
 
 	for (size_t i = 0; i < boot->n_nodes; i++) {
 		struct boot_node *node = &boot->nodes[i];
 
-		if ((!must_be_up || is_up(node)) &&
-		    (!best || node_priority(boot->cluster, node->node) >
-				      node_priority(boot->cluster, best->node)))
+		if (is_like(node) && (!best || node_priority(boot->cluster, node->node) >
+						       node_priority(boot->cluster, best->node)))
 			best = node;
 	}
 	return best;
@@ -85,7 +97,9 @@ static struct boot_node *best_holder(const struct boot *boot, bool must_be_up)
 
 struct boot_node *boot_first_holder(const struct boot *boot)
 {
-	return best_holder(boot, false);
+	struct boot_node *best = best_holder(boot, comes_up);
+
+	return best ? best : best_holder(boot, is_any);
 }
 
 static void add_assign(struct boot *boot, enum boot_phase phase, struct boot_node *to,
@@ -136,8 +150,8 @@ int address_plan(struct boot *boot, struct err *err)
 				       boot->vip,
 				       address->droplet_name ? address->droplet_name : "?");
 		/* One that stays up throughout, where there is one. */
-		if (replaced && best_holder(boot, true))
-			add_assign(boot, BOOT_LEAVE, best_holder(boot, true), "its droplet goes");
+		if (replaced && best_holder(boot, is_up))
+			add_assign(boot, BOOT_LEAVE, best_holder(boot, is_up), "its droplet goes");
 		else
 			add_assign(boot, BOOT_ADDRESS, to, "its droplet goes");
 	}

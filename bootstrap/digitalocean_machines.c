@@ -12,6 +12,8 @@
 #include "bootstrap/provider.h"
 #include "bootstrap/user_data.h"
 
+#define HOST_LABEL_MAX 63
+
 int machines_take_size(void *arg, const json_t *item, struct err *err)
 {
 	struct boot *boot = arg;
@@ -112,6 +114,7 @@ static bool any_to_create(const struct boot *boot)
 struct finding_keys {
 	struct boot *boot;
 	bool *found;
+	const char *twice; /* a wanted name that two keys have; NULL: none */
 	struct strbuf names;
 };
 
@@ -129,8 +132,12 @@ static int take_key(void *arg, const json_t *item, struct err *err)
 		bool is_it = (name && strcmp(wanted->v[i], name) == 0) ||
 			     (fingerprint && strcmp(wanted->v[i], fingerprint) == 0);
 
-		if (!is_it || f->found[i] || id <= 0)
+		if (!is_it || id <= 0)
 			continue;
+		if (f->found[i]) {
+			f->twice = wanted->v[i];
+			continue;
+		}
 		f->found[i] = true;
 		json_array_append_new(f->boot->cloud.key_ids, json_integer(id));
 	}
@@ -160,6 +167,12 @@ int machines_find_keys(struct boot *boot, struct err *err)
 					 "provider.digitalocean.ssh_keys: the account has no key "
 					 "'%s'; it has: %.300s",
 					 wanted->v[i], f.names.len ? f.names.buf : "none");
+	if (f.twice && !failed)
+		failed = err_set(
+			err, ERR_CONFIG,
+			"provider.digitalocean.ssh_keys: the account has two keys '%s': write the "
+			"fingerprint of the one that is meant",
+			f.twice);
 	strbuf_release(&f.names);
 	return failed;
 }
@@ -195,6 +208,12 @@ int machines_plan(struct boot *boot, struct err *err)
 					  node->size, node->region, node->node->name);
 			continue;
 		}
+		if (strlen(node->name) > HOST_LABEL_MAX)
+			return err_set(
+				err, ERR_CONFIG,
+				"node '%s': its droplet's name '%s' is longer than %d characters, "
+				"the most of a host name: give the node a shorter one",
+				node->node->name, node->name, HOST_LABEL_MAX);
 		/* A key like the one that it will get: the whole must fit. */
 		if (check_size(boot, node, &size, err) < 0 ||
 		    (boot_config(boot)->ssh_keys.n &&

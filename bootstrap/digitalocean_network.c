@@ -133,6 +133,13 @@ int network_plan(struct boot *boot, struct err *err)
 					   wanted->ip_range ? wanted->ip_range : "",
 					   wanted->ip_range ? " " : "", wanted->region);
 	}
+	if (boot->cloud.vpc && boot->cloud.vpc_range && wanted->ip_range &&
+	    strcmp(boot->cloud.vpc_range, wanted->ip_range) != 0)
+		boot_note(
+			boot,
+			"the VPC '%s' is there and has the addresses %s, which cannot be changed: "
+			"write them to ip_range in place of %s, or name another VPC",
+			wanted->vpc, boot->cloud.vpc_range, wanted->ip_range);
 	for (size_t i = 0; wanted->vpc && i < boot->n_nodes; i++)
 		if (strcmp(boot->nodes[i].region, wanted->region) != 0)
 			return err_set(err, ERR_CONFIG,

@@ -465,10 +465,30 @@ static int poll_droplets(struct boot *boot, struct boot_step *steps, size_t n, s
 
 /* --- those that go -------------------------------------------------------------------------- */
 
+/* Does it bear the mark still? A question, a drain or other droplets have taken their time since the plan. */
+static int look_whether_ours(struct boot *boot, int64_t id, bool *ret, struct err *err)
+{
+	const struct boot_cloud *cloud = &boot->cloud;
+
+	if (clock_ms() - cloud->listed_ms > cloud->api.wait_ms && list_again(boot, err) < 0)
+		return -1;
+	*ret = false;
+	for (size_t i = 0; i < cloud->droplets.n; i++)
+		*ret = *ret || cloud->droplets.v[i].id == id;
+	return 0;
+}
+
 static int start_delete_droplet(struct boot *boot, struct boot_step *step, struct err *err)
 {
 	struct boot_node *node = boot_node_of(boot, step->id);
+	bool ours;
 
+	if (look_whether_ours(boot, step->id, &ours, err) < 0)
+		return -1;
+	if (!ours) {
+		step->detail = "is gone, or does not bear the cluster's tag any more";
+		return done(boot, step);
+	}
 	if (delete_droplet(boot, step->id, err) < 0)
 		return err_wrap(err, "droplet '%s'", step->name);
 	if (node)

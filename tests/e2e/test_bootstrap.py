@@ -189,6 +189,40 @@ def test_destroy_takes_only_what_is_the_clusters(cloud):
     assert after == before
 
 
+def test_destroy_takes_also_the_records_that_a_node_makes_meanwhile(cloud, monkeypatch):
+    """Its holder keeps them for as long as it runs."""
+    cloud.run("apply")
+    key = ("DELETE", "/v2/droplets/*")
+    delete = cloud.ocean.routes[key]
+
+    def keep(ocean, call, word):
+        if not cloud.flare.picture():
+            cloud.flare.add("A", "api.example.com", "203.0.113.1", comment=MARK, proxied=True)
+        return delete(ocean, call, word)
+
+    monkeypatch.setitem(cloud.ocean.routes, key, keep)
+    cloud.run("destroy", "--yes")
+    assert not cloud.flare.picture()
+
+
+def test_an_address_goes_to_no_droplet_that_is_off(cloud):
+    cloud.run("apply")
+    cloud.ocean.power_off("shop-brave-panda")
+    address = next(iter(cloud.ocean.reserved.values()))
+    address["_droplet"] = None
+    cloud.write(("brave-panda", "misty-owl"), vip=named(address["ip"]))
+    assert re.search(r"assign reserved IP \S+  to misty-owl", cloud.run("plan").stdout)
+
+
+def test_what_cannot_be_made_as_the_file_has_it_is_told(cloud):
+    cloud.ocean.add_vpc("shop", "sgp1", "10.200.0.0/20")
+    assert "has the addresses 10.200.0.0/20" in cloud.run("plan").stdout
+    cloud.write(("a" * 32, "b"))
+    (cloud.folder / "clusters/shop").rename(cloud.folder / ("clusters/" + "s" * 31))
+    said = cloud.run("apply", check=False)
+    assert said.returncode == 1 and "longer than 63" in said.stderr and not cloud.ocean.droplets
+
+
 def test_destroy_keeps_the_address_unless_told(cloud):
     cloud.run("apply")
     assert "--release-address" in cloud.run("destroy", "--yes").stdout
@@ -256,6 +290,31 @@ def test_a_list_that_is_none(cloud, monkeypatch, answer, words):
     said = cloud.run("apply", check=False)
     assert said.returncode == 1 and words in said.stderr
     assert {c.method for c in cloud.ocean.calls} == {"GET"}, "nothing is made where it is not known what there is"
+
+
+def test_a_droplet_that_lost_the_mark_since_the_plan_stays(cloud, monkeypatch):
+    cloud.run("apply")
+    cloud.write(("misty-owl",))
+    key = ("POST", "/zones/*/dns_records/batch")
+    batch = cloud.flare.routes[key]
+
+    def take_tags(flare, call, ident):
+        cloud.ocean.named("shop-brave-panda")["tags"] = ["somebody-elses"]
+        return batch(flare, call, ident)
+
+    monkeypatch.setitem(cloud.flare.routes, key, take_tags)
+    said = cloud.run("apply", "--yes").stderr
+    assert "does not bear the cluster's tag any more" in said and len(cloud.ocean.droplets) == 2
+
+
+def test_a_key_is_never_one_of_two(cloud):
+    cloud.ocean.add_key("ops-laptop", fingerprint="aa:bb:cc")
+    said = cloud.run("apply", check=False)
+    assert said.returncode == 1 and "two keys 'ops-laptop'" in said.stderr and "fingerprint" in said.stderr
+    assert {c.method for c in cloud.ocean.calls} == {"GET"}
+    edit(cloud, "[ops-laptop]", "['aa:bb:cc']")
+    cloud.run("apply")
+    assert {tuple(d["_ssh_keys"]) for d in cloud.ocean.droplets.values()} == {tuple(k["id"] for k in cloud.ocean.keys.values() if k["fingerprint"] == "aa:bb:cc")}
 
 
 def test_a_firewall_of_our_name_that_is_not_ours(cloud):
