@@ -293,7 +293,7 @@ static int refused(struct api *api, const char *what, const json_t *document, bo
 	if (status >= 500)
 		return err_set(err, ERR_NETWORK, "%s: %s: trouble on its side (%ld%s)", name, what,
 			       status, text);
-	if (status < 400)
+	if (status < 200 || (status >= 300 && status < 400))
 		return err_set(err, ERR_NETWORK, "%s: %s: unexpected answer %ld: is %s right?",
 			       name, what, status, api->kind->url_variable);
 	return err_set(err, ERR_CONFIG, "%s: %s: %ld%s", name, what, status, text);

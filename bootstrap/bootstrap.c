@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/parse.h"
 #include "bootstrap/provider.h"
 
 static const struct boot_provider *const providers[] = {&provider_digitalocean,
@@ -60,6 +61,22 @@ static void name_nodes(struct boot *boot)
 	}
 }
 
+const struct node *boot_need_node(const struct cluster *cluster, const char *name, struct err *err)
+{
+	const struct node *node = cluster_find_node(cluster, name);
+	CLEANUP(strvec_release) struct strvec names = STRVEC_INIT;
+	const char *near;
+
+	if (node)
+		return node;
+	for (size_t i = 0; i < cluster->node_map.n; i++)
+		strvec_push(&names, cluster_node(cluster, i)->name);
+	near = names.n ? nearest_word(name, (const char *const *)names.v) : NULL;
+	err_set(err, ERR_USAGE, "cluster '%s' has no node '%s'%s%s%s", cluster->name, name,
+		near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+	return NULL;
+}
+
 static bool is_wanted(const struct boot_provider *provider, const struct cluster *cluster,
 		      const struct boot_options *options)
 {
@@ -81,12 +98,9 @@ int boot_open(struct boot *boot, const struct cluster *cluster, const struct boo
 		if (providers[i]->open(boot, err) < 0)
 			return -1;
 	}
-	if (options->replace && !cluster_find_node(cluster, options->replace))
-		return err_set(err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name,
-			       options->replace);
-	if (options->only_node && !cluster_find_node(cluster, options->only_node))
-		return err_set(err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name,
-			       options->only_node);
+	if ((options->replace && !boot_need_node(cluster, options->replace, err)) ||
+	    (options->only_node && !boot_need_node(cluster, options->only_node, err)))
+		return -1;
 	if (!named)
 		return err_set(err, ERR_USAGE,
 			       "cluster '%s' names no provider: add provider.digitalocean%s to %s",

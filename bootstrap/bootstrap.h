@@ -153,6 +153,8 @@ struct boot {
 		.pool = NULL                                                                       \
 	}
 
+/* ERR_USAGE where the cluster has no such node. */
+const struct node *boot_need_node(const struct cluster *cluster, const char *name, struct err *err);
 /* The cluster must outlive it. ERR_USAGE where no provider is named, or a token is missing. */
 int boot_open(struct boot *boot, const struct cluster *cluster, const struct boot_options *options,
 	      struct err *err);

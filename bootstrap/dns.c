@@ -247,10 +247,11 @@ static int compare_all(struct comparison *c, struct err *err)
 	if (c->n_conflicts > CONFLICTS_SHOWN)
 		strbuf_addf(&c->conflicts, ", and %zu more", c->n_conflicts - CONFLICTS_SHOWN);
 	if (c->n_conflicts)
-		return err_set(err, ERR_CONFIG,
-			       "records that are not this cluster's stand in the way: %s: remove "
-			       "them, or give them the comment '%s' and they become its own",
-			       c->conflicts.buf, c->mark);
+		return err_set(
+			err, ERR_CONFIG,
+			"records that are not this cluster's stand in the way (remove them, or "
+			"give them the comment '%s' and they become its own): %s",
+			c->mark, c->conflicts.buf);
 	for (size_t w = 0; w < c->wants->n; w++)
 		match_loosely(c, w);
 	for (size_t i = 0; i < c->n_sorted; i++)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "bootstrap/names.h"
 
 #define LINES_DEFAULT 24
 #define COLUMNS_DEFAULT 80
@@ -100,7 +101,17 @@ static json_t *node_json(const struct boot_node *node)
 			 "address", droplet ? droplet->private_address : NULL);
 }
 
-void boot_print_json(const struct boot *boot, FILE *to)
+static json_t *proposed_json(const struct boot *boot, unsigned add)
+{
+	json_t *names = json_array();
+
+	for (unsigned i = 0; i < add; i++)
+		json_array_append_new(names,
+				      json_string(node_name_propose(boot->cluster, i, boot->pool)));
+	return names;
+}
+
+void boot_print_json(const struct boot *boot, unsigned add, FILE *to)
 {
 	json_t *steps = json_array(), *nodes = json_array(), *notes = json_array();
 	double now, then;
@@ -114,11 +125,12 @@ void boot_print_json(const struct boot *boot, FILE *to)
 		json_array_append_new(nodes, node_json(&boot->nodes[i]));
 	for (size_t i = 0; i < boot->n_notes; i++)
 		json_array_append_new(notes, json_string(boot->notes[i]));
-	document = json_pack("{si ss ss? so so so s{sf sf} s{si si}}", "version", 1, "cluster",
-			     boot->cluster->name, "address", boot->vip, "steps", steps, "nodes",
-			     nodes, "notes", notes, "monthly_usd", "now", now, "after", then,
-			     "calls", "digitalocean", (int)boot->cloud.api.calls, "cloudflare",
-			     (int)boot->records.api.calls);
+	document =
+		json_pack("{si ss ss? so so so so s{sf sf} s{si si}}", "version", 1, "cluster",
+			  boot->cluster->name, "address", boot->vip, "steps", steps, "nodes", nodes,
+			  "notes", notes, "proposed", proposed_json(boot, add), "monthly_usd",
+			  "now", now, "after", then, "calls", "digitalocean",
+			  (int)boot->cloud.api.calls, "cloudflare", (int)boot->records.api.calls);
 	text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
 	if (text)
 		fprintf(to, "%s\n", text);

@@ -8,8 +8,9 @@
 #include "bootstrap/bootstrap.h"
 
 void boot_print_plan(const struct boot *boot, FILE *to, bool colour);
-/* The steps with their states, the notes, the nodes' addresses, the price: one document. */
-void boot_print_json(const struct boot *boot, FILE *to);
+/* The steps with their states, the notes, the nodes' addresses, the price, and names for that many more
+ * nodes: one document. */
+void boot_print_json(const struct boot *boot, unsigned add, FILE *to);
 /* After an apply: the nodes and their addresses, and the notes. */
 void boot_print_result(const struct boot *boot, FILE *to);
 

@@ -28,6 +28,7 @@ struct bootstrap_options {
 	const char *drain;
 	const char *machine;
 	const char *add;
+	int64_t n_add;
 	bool json;
 	bool yes;
 	bool exit_code;
@@ -82,18 +83,14 @@ static int make_plan(struct boot *boot, bool destroy, struct err *err)
 	return destroy ? boot_plan_destroy(boot, err) : boot_plan(boot, err);
 }
 
-/* --add was checked before anything was asked of the clouds. */
-static void propose(const struct bootstrap_options *o, const struct cluster *cluster)
+static void propose(const struct cluster *cluster, unsigned add)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
-	FILE *to = o->json ? stderr : stdout;
-	int64_t n = 0;
 
-	if (!o->add || parse_int(o->add, 1, ADD_MAX, &n, &(struct err) {0}) < 0)
-		return;
-	fprintf(to, "# for nodes: in %s\n", cluster->path);
-	for (int64_t i = 0; i < n; i++)
-		fprintf(to, "  %s: {}\n", node_name_propose(cluster, (unsigned)i, pool));
+	if (add)
+		printf("# for nodes: in %s\n", cluster->path);
+	for (unsigned i = 0; i < add; i++)
+		printf("  %s: {}\n", node_name_propose(cluster, i, pool));
 }
 
 static int plan(const struct bootstrap_options *o, const struct cluster *cluster)
@@ -107,11 +104,12 @@ static int plan(const struct bootstrap_options *o, const struct cluster *cluster
 	boot_progress_watch(&progress, &boot);
 	if (make_plan(&boot, false, &err) < 0)
 		return cli_fail(&err);
-	if (o->json)
-		boot_print_json(&boot, stdout);
-	else
+	if (o->json) {
+		boot_print_json(&boot, (unsigned)o->n_add, stdout);
+	} else {
 		boot_print_plan(&boot, stdout, cli_colour());
-	propose(o, cluster);
+		propose(cluster, (unsigned)o->n_add);
+	}
 	return o->exit_code && boot.n_steps ? EXIT_TO_DO : EXIT_DONE;
 }
 
@@ -137,7 +135,7 @@ static int carry_out(const struct bootstrap_options *o, const struct cluster *cl
 	failed = boot_apply(&boot, &err);
 	boot_progress_end(&progress);
 	if (o->json)
-		boot_print_json(&boot, stdout);
+		boot_print_json(&boot, 0, stdout);
 	else
 		boot_print_result(&boot, stdout);
 	return failed ? cli_fail(&err) : EXIT_DONE;
@@ -174,15 +172,17 @@ static int hold(const struct bootstrap_options *o, const struct cluster *cluster
 		.digitalocean = getenv(digitalocean_api.token_variable),
 		.cloudflare = getenv(cloudflare_api.token_variable),
 	};
-	const struct node *node = o->node ? cluster_find_node(cluster, o->node) : NULL;
+	const struct node *node;
 	struct holder_result result;
 	struct err err = {0};
 
-	if (!node) {
-		err_set(&err, ERR_USAGE, "bootstrap hold: which node? Add --node NAME, one of %s",
-			cluster->path);
+	if (!o->node) {
+		err_set(&err, ERR_USAGE, "bootstrap hold: which node? Add --node NAME");
 		return cli_fail(&err);
 	}
+	node = boot_need_node(cluster, o->node, &err);
+	if (!node)
+		return cli_fail(&err);
 	if (holder_keep(cluster, node, &tokens, &result, &err) < 0)
 		return cli_fail(&err);
 	printf("%s, %zu records changed\n",
@@ -202,9 +202,7 @@ static int user_data(const struct bootstrap_options *o, const struct cluster *cl
 		err_set(&err, ERR_USAGE, "bootstrap user-data: which node? Add --node NAME");
 		return cli_fail(&err);
 	}
-	node = cluster_find_node(cluster, o->node);
-	if (!node)
-		err_set(&err, ERR_USAGE, "cluster '%s' has no node '%s'", cluster->name, o->node);
+	node = boot_need_node(cluster, o->node, &err);
 	if (!node || user_data_text(cluster, node, NULL, pool, &text, &err) < 0)
 		return cli_fail(&err);
 	fputs(text, stdout);
@@ -277,8 +275,7 @@ static int take_duration(const struct command *self, const char *name, const cha
 }
 
 /* An option that would be passed over is refused: who writes destroy --node NAME does not mean the whole cluster. */
-static int check_options(const struct command *self, const struct bootstrap_options *o,
-			 const char *verb)
+static int check_options(const struct command *self, struct bootstrap_options *o, const char *verb)
 {
 	/* No verb's name is in another's. */
 	const struct {
@@ -296,13 +293,12 @@ static int check_options(const struct command *self, const struct bootstrap_opti
 		{"exit-code", o->exit_code, "plan"},
 	};
 	struct err err = {0};
-	int64_t ignored;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].given && !strstr(rows[i].verbs, verb))
 			return cli_usage_error(self, "%s takes no --%s, which is for %s", verb,
 					       rows[i].name, rows[i].verbs);
-	if (o->add && parse_int(o->add, 1, ADD_MAX, &ignored, &err) < 0)
+	if (o->add && parse_int(o->add, 1, ADD_MAX, &o->n_add, &err) < 0)
 		return cli_usage_error(self, "--add: %s", err.msg);
 	return -1;
 }

@@ -371,6 +371,25 @@ def test_a_record_of_somebody_else_is_named_and_left(cloud):
     assert cloud.picture() == before, "a conflict stops it before anything is made"
 
 
+def test_what_cloudflare_says_is_told(cloud, monkeypatch):
+    """Its status alone does not say that it failed."""
+    monkeypatch.setitem(cloud.flare.routes, ("GET", "/zones"), lambda flare, call: (
+        200, {"success": False, "errors": [{"code": 1049, "message": "this zone is locked"}], "messages": [], "result": None}))
+    assert "GET /zones: 200: this zone is locked" in cloud.run("plan", check=False).stderr
+
+
+def test_many_records_in_the_way(cloud):
+    """What to do is told first: a message has an end."""
+    hosts = [f"{c * 60}.{'x' * 60}.{'y' * 60}" for c in "abcdef"]
+    cloud.write(("brave-panda",), hosts=())
+    (cloud.folder / "clusters/shop/services/long.yaml").write_text(
+        f"version: 1\nhosts: [{', '.join(h + '.example.com' for h in hosts)}]\nrespond: {{status: 200, body: x}}\n", encoding="utf-8")
+    for host in hosts:
+        cloud.flare.add("CNAME", f"{host}.example.com", f"{host}.example.net")
+    said = cloud.run("plan", check=False).stderr
+    assert f"give them the comment '{MARK}'" in said and hosts[0] in said
+
+
 def test_records_beside_ours_stay(cloud):
     for kind, name, content in (("TXT", "api.example.com", "v=1"), ("MX", "example.com", "mail.example.com"), ("A", "mail.example.com", "192.0.2.5")):
         cloud.flare.add(kind, name, content)
@@ -744,6 +763,15 @@ def test_names_are_proposed_for_nodes_to_add(cloud):
     assert len(set(names)) == 3 and said == cloud.run("plan", "--add", "3").stdout
     cloud.write(("brave-panda", "misty-owl", names[0]))
     assert re.findall(r"^  ([a-z]+-[a-z]+): \{\}$", cloud.run("plan", "--add", "2").stdout, re.M) == names[1:]
+    assert cloud.json("plan", "--add", "2")["proposed"] == names[1:] and cloud.json("plan")["proposed"] == []
+
+
+def test_a_misspelt_node(cloud):
+    for argv in (("user-data", "--node", "brave-pand"), ("plan", "--replace", "brave-pand"), ("hold", "--node", "brave-pand"),
+                 ("credentials", "--credentials", cloud.folder, "--node", "brave-pand")):
+        said = cloud.run(*argv, check=False)
+        assert said.returncode == USAGE and "has no node 'brave-pand': did you mean 'brave-panda'?" in said.stderr
+    assert not cloud.ocean.calls
 
 
 def test_init_proposes_a_name_of_two_words(tmp_path):
