@@ -10,9 +10,10 @@ the metadata service who it is, and cloud-init does what the user-data says.
 
 import threading
 
+import images
 from cloud import GATEWAY, Metadata, metadata
 from harness import run, wait_for
-from machine import BRIDGE, CLOUD_INIT, STOPPED, Machine, Machines
+from machine import BRIDGE, Machine, Machines
 
 VPC_BRIDGE = "dynia1"
 SOURCE = "DataSourceDroplet"
@@ -62,8 +63,8 @@ class Droplet(Machine):
         self.write(f"/usr/lib/python3/dist-packages/{SOURCE}.py", DATA_SOURCE)
         self.write("/etc/cloud/cloud.cfg.d/99-test.cfg", CONFIG)
         # As Debian has it where these packages are installed.
-        run("systemctl", f"--root={self.root}", "enable", *CLOUD_INIT, *STOPPED)
-        # There is no mirror: what is not installed cannot be, and apt finds out at once.
+        run("systemctl", f"--root={self.root}", "enable", *images.stopped(self.root))
+        # Debian's own mirrors cannot be reached: self.machines.image() names another one.
         self.path("/etc/apt/sources.list.d/0000debian.sources").unlink()
         self.machines.image(self)
 
@@ -88,7 +89,8 @@ class Droplets(Machines):
     HOST = GATEWAY  # this side of the public network
 
     def __init__(self, image=lambda droplet: None):
-        super().__init__()
+        super().__init__(images.bare())
+        self.archive = images.archive()
         self.image = image
         self.lock = threading.Lock()
         self.threads, self.failed = [], []

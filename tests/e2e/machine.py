@@ -1,8 +1,8 @@
 """Whole Debian machines with systemd, in systemd-nspawn: for what is only true where there is an init, units and a firewall.
 
-A root file system is made once with mmdebstrap and kept in a cache, by the list of its packages; each machine is an overlay on it,
-gone with the machine. Machines hang on one bridge in the network namespace of the test process (docker_host.isolate()), so that those
-of two test processes cannot meet, and the test itself has the bridge's first address.
+Each machine is an overlay on a root file system that is made once (images.py), and is gone with the machine. Machines hang on one
+bridge in the network namespace of the test process (docker_host.isolate()), so that those of two test processes cannot meet, and the
+test itself has the bridge's first address.
 
     with Machines() as machines:
         machine = machines.boot("brave-panda")
@@ -11,9 +11,6 @@ of two test processes cannot meet, and the test itself has the bridge's first ad
 """
 
 import contextlib
-import fcntl
-import hashlib
-import inspect
 import itertools
 import os
 import pathlib
@@ -24,30 +21,11 @@ import tempfile
 import time
 
 import cgroups
-import docker_host
+import images
 from harness import DYNIA, Failed, run, start_time, wait_for
 
-PACKAGES = sorted("""
-    systemd systemd-sysv dbus iproute2 procps kmod curl ca-certificates openssl openssh-client openssh-server git
-    haproxy caddy keepalived ufw iptables logrotate rsyslog cron
-    docker.io docker-compose cloud-init busybox-static
-    libgit2-1.5 libcurl4 libjansson4 libyaml-0-2 libmicrohttpd12 libssl3
-""".split())
-
-CACHE = pathlib.Path("/var/cache/dynia-tests")
 BRIDGE = "dynia0"
 NETWORK = "10.77.0"
-
-# The v1 cgroup controllers are read-only inside, and then no container starts.
-CGROUPS = """[Unit]
-DefaultDependencies=no
-Before=sysinit.target
-[Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'for c in /sys/fs/cgroup/*; do mount -o remount,bind,rw $c || true; done'
-[Install]
-WantedBy=sysinit.target
-"""
 
 # systemd-networkd would wait for a udev that is not there.
 ADDRESS = """[Unit]
@@ -61,56 +39,6 @@ RemainAfterExit=yes
 [Install]
 WantedBy=multi-user.target
 """
-
-# What a test machine has no use for, or what waits for something that is not there.
-MASKED = ("systemd-networkd.service systemd-networkd-wait-online.service systemd-networkd.socket systemd-resolved.service "
-          "systemd-udevd.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer "
-          "getty@tty1.service console-getty.service man-db.timer dpkg-db-backup.timer").split()
-
-# The packages' own services do not start by themselves: a test says what runs.
-STOPPED = "haproxy.service caddy.service keepalived.service docker.service docker.socket containerd.service ssh.service".split()
-CLOUD_INIT = "cloud-init-local.service cloud-init.service cloud-config.service cloud-final.service".split()
-
-
-def _make_root(root, packages):
-    """About a minute: a Debian that was installed, and never booted."""
-    docker_host.run_outside("mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(packages)}",
-                            "--aptopt=Acquire::Retries \"5\"", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                            "bookworm", root, *_sources(), timeout=1200)
-    system = root / "etc/systemd/system"
-    for unit in MASKED:
-        (system / unit).unlink(missing_ok=True)
-        (system / unit).symlink_to("/dev/null")
-    run("systemctl", f"--root={root}", "disable", *STOPPED, *CLOUD_INIT)
-    (system / "test-cgroups.service").write_text(CGROUPS, encoding="utf-8")
-    run("systemctl", f"--root={root}", "enable", "test-cgroups.service")
-    (root / "etc/machine-id").write_text("", encoding="utf-8")
-    (root / "etc/resolv.conf").unlink(missing_ok=True)
-    (root / "etc/hostname").unlink(missing_ok=True)
-
-
-def _sources():
-    """The lists that this machine installs from."""
-    lists = [*pathlib.Path("/etc/apt/sources.list.d").glob("*.sources"), *pathlib.Path("/etc/apt/sources.list.d").glob("*.list"),
-             pathlib.Path("/etc/apt/sources.list")]
-    return [str(file) for file in lists if file.exists() and "debian" in file.read_text(encoding="utf-8")]
-
-
-def base_root(packages=None):
-    """The root file system with these packages, made where it is not in the cache yet."""
-    packages = sorted(packages or PACKAGES)
-    recipe = [packages, CGROUPS, MASKED, STOPPED, CLOUD_INIT, inspect.getsource(_make_root)]
-    key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
-    CACHE.mkdir(parents=True, exist_ok=True)
-    root = CACHE / key
-    with open(CACHE / f"{key}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes make one
-        if not root.exists():
-            unfinished = CACHE / f"{key}.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            _make_root(unfinished, packages)
-            unfinished.rename(root)
-    return root
 
 
 class Machine:
@@ -252,8 +180,8 @@ class Machines:
 
     HOST = f"{NETWORK}.1"  # this side of the bridge
 
-    def __init__(self, packages=None):
-        self.base = base_root(packages)
+    def __init__(self, base=None):
+        self.base = base or images.full()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dym", dir="/var/tmp"))
         self.machines, self.numbers = [], itertools.count(10)
 

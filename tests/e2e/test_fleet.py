@@ -82,8 +82,10 @@ health: {{path: /health, interval: 5s}}
 
 PASSWORD = "t0ken-of-the-nodes"
 
-# Beside the repository: the package, which anybody may have, and the clouds' APIs, which take tokens of their own, by https only.
+# Beside the repository: Debian's packages and dynia's, which anybody may have, and the clouds' APIs, which take tokens of their own,
+# by https only.
 SERVED = """
+    location /debian/ {{ auth_basic off; alias {archive}/; }}
     location = /dynia.deb {{ auth_basic off; root {folder}; }}
     location /v2/ {{ auth_basic off; proxy_pass {ocean}; }}
     location /client/v4/ {{ auth_basic off; proxy_pass {flare}; }}
@@ -127,7 +129,7 @@ class Fleet:
         cert = self.authority.sign("server", GATEWAY)
         shutil.copy(package, self.folder / "dynia.deb")
         self.server = git_servers.Https(self.repository, GATEWAY, cert, token=PASSWORD, extra=SERVED.format(
-            folder=self.folder, ocean=self.ocean.base, flare=self.flare.base))
+            folder=self.folder, archive=self.droplets.archive, ocean=self.ocean.base, flare=self.flare.base))
         self.closing.append(self.server.stop)
         self.registry = Registry(self.folder, GATEWAY, self.authority, cert)
         self.closing.append(self.registry.stop)
@@ -156,7 +158,8 @@ class Fleet:
         assert not failed, failed
 
     def _image(self, droplet):
-        """What the machine's image has: it believes the authority, and knows the doubles for the clouds."""
+        """What the machine's image has: it believes the authority, and knows its mirror, and the doubles for the clouds."""
+        droplet.write("/etc/apt/sources.list.d/debian.list", f"deb [trusted=yes] {self.server.base}/debian ./\n")
         droplet.write("/etc/systemd/system/dynia.service.d/clouds.conf", CLOUDS.format(base=self.server.base))
         shutil.copy(self.authority.pem, droplet.path("/usr/local/share/ca-certificates/company.crt"))
         droplet.enter("update-ca-certificates")
