@@ -22,17 +22,26 @@ static int add_delivery(struct boot *boot, struct boot_node *node, struct err *e
 int delivery_plan_first(struct boot *boot, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf waiting = STRBUF_INIT;
+	bool has_keys = boot_config(boot)->ssh_keys.n > 0;
 
-	if (!boot_config(boot)->ssh_keys.n)
-		return 0;
 	for (size_t i = 0; i < boot->n_nodes; i++) {
 		struct boot_node *node = &boot->nodes[i];
 
 		if (node->droplet && !node->droplet->contact)
 			continue;
-		if (!boot->options.credentials)
-			strbuf_addf(&waiting, "%s%s", waiting.len ? ", " : "", node->node->name);
-		else if (add_delivery(boot, node, err) < 0)
+		if (!boot->options.credentials) {
+			if (node->droplet || has_keys)
+				strbuf_addf(&waiting, "%s%s", waiting.len ? ", " : "",
+					    node->node->name);
+			continue;
+		}
+		if (!node->droplet && !has_keys)
+			return err_set(err, ERR_CONFIG,
+				       "--credentials: nobody can bring them to '%s': "
+				       "provider.digitalocean.ssh_keys names no key that may log "
+				       "in. Name yours",
+				       node->node->name);
+		if (add_delivery(boot, node, err) < 0)
 			return -1;
 	}
 	if (waiting.len && deliver_is_needed(boot->cluster))

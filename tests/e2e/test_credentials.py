@@ -72,6 +72,18 @@ def test_without_credentials_it_says_what_is_to_be_done(fleet):
     assert fleet.kinds("brave-panda") == PINNED and "no credentials" not in fleet.run("plan").stdout
 
 
+def test_where_nobody_may_log_in_there_is_no_way_for_credentials(fleet):
+    """Told before anything is made; without them, it is only noted."""
+    file = fleet.folder / "clusters/shop/cluster.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("    ssh_keys: [ops-laptop]\n", ""), encoding="utf-8")
+    said = fleet.run("apply", *fleet.options(), check=False)
+    assert said.returncode == 1 and "nobody can bring them to 'brave-panda': provider.digitalocean.ssh_keys names no key" in said.stderr
+    assert not fleet.ocean.droplets
+    fleet.boots = False
+    said = fleet.run("apply").stdout
+    assert "nobody will be able to log in" in said and "no credentials were brought" not in said
+
+
 def test_new_credentials_for_nodes_that_are_there(fleet):
     fleet.run("apply", *fleet.options())
     said = fleet.run("credentials", *fleet.options())
