@@ -32,6 +32,13 @@ static const char retry[] = "#!/bin/sh\n"
 			    "  apt-get -o Dpkg::Options::=--force-confold -y install \"$@\"\n"
 			    "}\n";
 
+/* Debian starts a daemon as soon as it is installed: Caddy would show its welcome page to the world, and
+ * hold the port of an ingress in containers. Runtime `system` unmasks what it starts
+ * (reconciler/runtime_system.c). A node that has had an agent stays as it is. */
+static const char mask[] = "if [ ! -d /var/lib/dynia ]; then\n"
+			   "  systemctl mask --now haproxy.service caddy.service || true\n"
+			   "fi\n";
+
 /* A certificate for its host key, by which the operator's ssh knows the machine. Before anything
  * that takes its time; a machine without sshd has none. */
 static const char certify[] =
@@ -137,6 +144,7 @@ static void installer(const struct cluster *cluster, const char *machine, bool h
 	strbuf_addstr(out, retry);
 	if (has_contact)
 		strbuf_addf(out, certify, machine, machine);
+	strbuf_addstr(out, mask);
 	strbuf_addstr(out, "retry apt-get update\n"
 			   "retry add ca-certificates curl");
 	put_programs(cluster, out);

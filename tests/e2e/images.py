@@ -14,8 +14,8 @@ import docker_host
 from harness import run
 
 CLOUD = sorted("""
-    systemd systemd-sysv dbus iproute2 procps kmod curl ca-certificates openssl openssh-client openssh-server
-    logrotate rsyslog cron cloud-init
+    systemd systemd-sysv dbus libpam-systemd iproute2 procps kmod curl ca-certificates openssl openssh-client openssh-server
+    logrotate rsyslog cron cloud-init apparmor less libglib2.0-0 netbase pciutils xz-utils
 """.split())
 
 NODE = sorted("""

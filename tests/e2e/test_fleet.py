@@ -7,9 +7,10 @@ The repository is closed: its password, and the clouds' tokens for the node that
 and `bootstrap apply` brings them by ssh to each droplet that has proved who it is. Nothing else logs in: what the test wants to know,
 it reads from the repository's status refs, or asks as a visitor.
 
-What the image has already: haproxy, caddy, keepalived, docker.io, docker-compose and the libraries that the package needs. The machines
-reach no mirror of Debian, so the installer's apt-get finds these installed; only the package of dynia is installed at the first boot.
-The image believes the authority that signed the certificates of the download, the registry and the APIs, as a company's would.
+The image is what a cloud's is (images.py): HAProxy, Caddy, keepalived, Docker and the libraries that the package needs are Debian's own
+packages, which apt installs at the first boot from the mirror that the image names. That is an archive with just these, served
+here and unsigned. The image believes the authority that signed the certificates of the mirror, the download, the registry and the APIs,
+as a company's would.
 
 What cannot be here: cloud-init asks no container whether DigitalOcean made it (droplets.py answers in its place), and does not set the
 network up, for there is no udev. The reserved IP is DigitalOcean's to route: who has it is asked of the API, and visitors come to the
@@ -38,6 +39,7 @@ import git_servers
 from cloud import GATEWAY, Cloudflare, DigitalOcean, environment
 from droplets import Droplets
 from harness import DYNIA, Failed, Repository, fetch, processes_below, run, wait_for
+from machine_fleet import connects
 from registry import Registry
 
 pytestmark = pytest.mark.heavy
@@ -94,6 +96,9 @@ SERVED = """
 CLOUDS = """[Service]
 Environment=DIGITALOCEAN_API_URL={base} CLOUDFLARE_API_URL={base}/client/v4
 """
+
+# Of what a cloud's image has not.
+INSTALLED = ("haproxy", "caddy", "keepalived", "docker.io", "docker-compose", "ufw", "libgit2-1.5")
 
 PAGE = """version: 1
 hosts: [{host}.example.com]
@@ -210,6 +215,10 @@ class Fleet:
         except urllib.error.HTTPError as refused:
             return refused.code
 
+    def downloads(self, name):
+        """How often this package was fetched from the mirror."""
+        return sum(uri.startswith(f"/debian/{name}_") and status == 200 for _, _, uri, status, _, _ in self.server.requests())
+
     def brought(self, node):
         """What the operator's ssh has brought, with the modes: read from the disk."""
         return {name: (path.read_text(encoding="utf-8"), stat.S_IMODE(path.stat().st_mode), path.stat().st_uid)
@@ -267,6 +276,11 @@ class Fleet:
         return {name: content for name, _, content, _, _ in self.flare.picture()}
 
 
+def are_installed(root, *names):
+    """Debian's packages, in the machine whose root this is."""
+    return all(any((root / "var/lib/dpkg/info").glob(f"{name}*.list")) for name in names)
+
+
 def brought(said):
     """The nodes to which bootstrap says that it has brought both files."""
     return set(re.findall(r"(?m)^send credentials (\S+): done, .*, 2 files$", said))
@@ -314,11 +328,13 @@ def test_one_command_makes_a_fleet(fleet, clock):
     clock("all nodes know one another, one holds the address")
     for node in NODES:
         assert fleet.ask(node, "web") == "web 1\n" and fleet.ask(node, "hello") == "hello"
-        # From the package, by cloud-init, with what the metadata service said.
+        # From the packages, by cloud-init, with what the metadata service said.
         droplet = fleet.droplet(node)
-        assert droplet.path("/var/lib/dpkg/info/dynia.list").exists()
+        assert are_installed(droplet.root, "dynia", *INSTALLED)
         assert (droplet.address, "/metadata/v1.json") in fleet.droplets.metadata.asked
         assert fleet.records()[f"{node}.example.com"] == droplet.address
+    for name in INSTALLED:
+        assert not are_installed(fleet.droplets.base, name) and fleet.downloads(name) == len(NODES), name
     assert "nothing to do" in fleet.bootstrap("plan")[0]
 
 
@@ -378,6 +394,9 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     assert (now.address, now.private_address) != (before.address, before.private_address)
     fleet.wait_for(lambda: "WaitsForCredentials" in now.read("/var/lib/dynia/state.json"), "agent that waits for its credentials")
     assert fleet.brought(gone) == {} and fleet.status(gone)["facts"]["address"] == before.private_address
+    # HAProxy and Caddy are there; what they serve as Debian has them, nobody is shown.
+    assert are_installed(now.root, *INSTALLED)
+    assert not any(connects(now.address, port) for port in (80, 443)) and connects(now.address, 22)
     clock("the new machine has booted and installed dynia, and waits for them")
     _, said = fleet.apply_with_credentials()
     assert brought(said) == {gone}, said
