@@ -118,7 +118,8 @@ struct boot_cloud {
 	bool firewall_is_right;
 	int64_t listed_ms; /* when the droplets were listed last */
 	unsigned polls;
-	unsigned looks; /* for credentials */
+	unsigned looks;             /* for credentials */
+	struct strvec address_tags; /* of the cluster's reserved IPs, now or once */
 	struct strvec
 		loose_tags; /* of keys of the cluster's droplets (contact.h), and on nothing */
 };

@@ -36,6 +36,17 @@ const char *droplet_name(struct pool *pool, const char *cluster, const char *nod
 	return pool_printf(pool, "%s-%s", cluster, node);
 }
 
+const char *address_tag(struct pool *pool, const char *cluster, const char *ip)
+{
+	char *tag = pool_printf(pool, ADDRESS_TAG "%s:%s", cluster, ip);
+
+	/* A tag has no dots. */
+	for (char *c = tag; *c; c++)
+		if (*c == '.')
+			*c = '-';
+	return tag;
+}
+
 /* --- lists ----------------------------------------------------------------------------- */
 
 static void release_json(json_t **json)
@@ -260,6 +271,19 @@ int droplets_find(const struct droplets *droplets, const char *name, struct drop
 }
 
 /* --- tags ------------------------------------------------------------------------------ */
+
+int tag_look_for(struct api *api, const char *tag, struct pool *pool, struct err *err)
+{
+	const char *path = pool_printf(pool, "/v2/tags/%s", api_escape(pool, tag));
+	CLEANUP(release_json) json_t *answer = NULL;
+
+	if (api_get(api, path, &answer, err) == 0)
+		return 1;
+	if (api->status != 404)
+		return -1;
+	err_clear(err);
+	return 0;
+}
 
 bool tag_is_loose(const json_t *tag)
 {

@@ -54,6 +54,13 @@ const char *cluster_mark(struct pool *pool, const char *cluster);
 /* The droplet of a node, and its host name: "shop-brave-panda". */
 const char *droplet_name(struct pool *pool, const char *cluster, const char *node);
 
+/* What a reserved IP is known by, which takes no tag itself, while no droplet has it: the tag "dynia-address:shop:203-0-113-10" is
+ * there, on nothing. */
+#define ADDRESS_TAG "dynia-address:"
+const char *address_tag(struct pool *pool, const char *cluster, const char *ip);
+/* 1: the account has such a tag; 0; -1. */
+int tag_look_for(struct api *api, const char *tag, struct pool *pool, struct err *err);
+
 /* Calls fn with each element of a list, through all of its pages. path has no page= in it. */
 typedef int each_fn(void *arg, const json_t *item, struct err *err);
 int digitalocean_each(struct api *api, const char *path, const char *key, each_fn *fn, void *arg,

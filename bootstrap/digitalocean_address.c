@@ -1,57 +1,97 @@
 /* A cluster's reserved IP: which one it is, and which droplet shall have it. */
 #include <string.h>
+#include <strings.h>
 
 #include "bootstrap/digitalocean_parts.h"
 #include "bootstrap/provider.h"
 
-/* The one that vip.address names, or else that one of our droplets has. */
+static bool is_held(const struct boot *boot, const struct reserved_ip *address)
+{
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++)
+		if (address->droplet_id && boot->cloud.droplets.v[i].id == address->droplet_id)
+			return true;
+	return false;
+}
+
+/* Does the account have the tag by which this address is the cluster's? */
+static bool is_tagged(const struct boot *boot, const char *ip)
+{
+	const char *tag = address_tag(boot->pool, boot->cluster->name, ip);
+
+	for (size_t i = 0; i < boot->cloud.address_tags.n; i++)
+		if (strcasecmp(boot->cloud.address_tags.v[i], tag) == 0)
+			return true;
+	return false;
+}
+
+/* 3: named by vip.address; 2: one of our droplets has it; 1: nobody has it, and it is tagged; 0: not ours. */
+static int how_ours(const struct boot *boot, const struct reserved_ip *address)
+{
+	const struct vip *vip = boot->cluster->vip;
+
+	if (vip->address)
+		return strcmp(vip->address, address->ip) == 0 ? 3 : 0;
+	if (is_held(boot, address))
+		return 2;
+	return !address->droplet_id && is_tagged(boot, address->ip);
+}
+
 int address_find(struct boot *boot, struct err *err)
 {
 	const struct vip *vip = boot->cluster->vip;
 	const struct reserved_ips *all = &boot->cloud.addresses;
-	const char *held_before = NULL;
-	size_t idle = 0;
+	int best = 0;
 
 	boot->vip = NULL;
 	if (!vip || vip->move != VIP_MOVE_DIGITALOCEAN)
 		return 0;
 	for (size_t i = 0; i < all->n; i++) {
-		const struct reserved_ip *address = &all->v[i];
-		bool named = vip->address && strcmp(vip->address, address->ip) == 0;
-		bool held = false;
+		int ours = how_ours(boot, &all->v[i]);
 
-		for (size_t k = 0; k < boot->cloud.droplets.n; k++)
-			held = held || boot->cloud.droplets.v[k].id == address->droplet_id;
-		idle += !address->droplet_id &&
-			strcmp(address->region, boot_config(boot)->region) == 0;
-		held = held && address->droplet_id;
-		if (held && held_before && !vip->address &&
-		    (!boot->destroying || boot->options.release_address))
-			return err_set(
-				err, ERR_CONFIG,
-				"droplets of the cluster have two reserved IPs, %s and %s: write "
-				"the one that is the cluster's to vip.address",
-				held_before, address->ip);
-		if (held)
-			held_before = address->ip;
-		if (named || (!vip->address && held))
-			boot->vip = address->ip;
+		if (ours && ours == best && (!boot->destroying || boot->options.release_address))
+			return err_set(err, ERR_CONFIG,
+				       "the cluster has two reserved IPs, %s and %s: write the one "
+				       "that it should have to vip.address",
+				       boot->vip, all->v[i].ip);
+		if (ours > best) {
+			best = ours;
+			boot->vip = all->v[i].ip;
+		}
 	}
-	if (boot->vip || boot->destroying)
-		return 0;
-	if (vip->address)
+	if (vip->address && !boot->vip && !boot->destroying)
 		return err_set(err, ERR_CONFIG,
 			       "vip.address %s is no reserved IP of this account: take it out, and "
 			       "bootstrap apply reserves one",
 			       vip->address);
-	if (idle)
-		return err_set(err, ERR_CONFIG,
-			       "%zu reserved IP%s in %s belong%s to no droplet, so it cannot be "
-			       "told whether one is this cluster's: write its address to "
-			       "vip.address, or release it",
-			       idle, idle > 1 ? "s" : "", boot_config(boot)->region,
-			       idle > 1 ? "" : "s");
 	return 0;
+}
+
+static void add_tag_step(struct boot *boot, enum boot_verb verb, const char *tag,
+			 const char *because)
+{
+	struct boot_step *step =
+		boot_add(boot, verb == BOOT_CREATE ? BOOT_ADDRESS : BOOT_LAST, verb, "tag", tag,
+			 verb == BOOT_CREATE ? &work_tag : &work_delete_loose_tag);
+
+	step->key = tag;
+	step->because = because;
+}
+
+/* The tag of the one that is the cluster's stays, unless that goes; those of earlier ones go. */
+void address_plan_tags(struct boot *boot, bool goes)
+{
+	const char *want =
+		boot->vip && !goes ? address_tag(boot->pool, boot->cluster->name, boot->vip) : NULL;
+
+	if (want && !boot->destroying && !is_tagged(boot, boot->vip))
+		add_tag_step(boot, BOOT_CREATE, want, "the reserved IP is known by it");
+	for (size_t i = 0; i < boot->cloud.address_tags.n; i++) {
+		const char *tag = pool_strdup(boot->pool, boot->cloud.address_tags.v[i]);
+
+		if (!want || strcasecmp(tag, want) != 0)
+			add_tag_step(boot, BOOT_DELETE, tag,
+				     "its reserved IP is the cluster's no more");
+	}
 }
 
 const struct reserved_ip *address_of(const struct boot *boot)

@@ -14,12 +14,15 @@ int network_take_tag(void *arg, const json_t *item, struct err *err)
 {
 	struct boot *boot = arg;
 	const char *name = json_text(item, "name", boot->pool);
+	const char *addresses = address_tag(boot->pool, boot->cluster->name, "");
 
 	(void)err;
 	if (!name)
 		return 0;
 	if (strcasecmp(name, boot->mark) == 0)
 		boot->cloud.has_tag = true;
+	else if (strncasecmp(name, addresses, strlen(addresses)) == 0)
+		strvec_push(&boot->cloud.address_tags, name);
 	else if (tag_is_loose(item) && key_tag_is_of(boot->pool, name, boot->cluster->name))
 		strvec_push(&boot->cloud.loose_tags, name);
 	return 0;

@@ -37,6 +37,8 @@ void delivery_plan_loose_tags(struct boot *boot);
 /* digitalocean_address.c: the reserved IP that is the cluster's, to boot->vip. */
 int address_find(struct boot *boot, struct err *err);
 int address_plan(struct boot *boot, struct err *err);
+/* The tag by which it is known while no droplet has it. `goes`: the reserved IP does. */
+void address_plan_tags(struct boot *boot, bool goes);
 /* What the account's list says of boot->vip; NULL: nothing. */
 const struct reserved_ip *address_of(const struct boot *boot);
 

@@ -31,35 +31,33 @@ static const struct digitalocean *config(const struct boot *boot)
 
 /* --- tag --------------------------------------------------------------------------------- */
 
-static int look_for_tag(struct boot *boot, const char *tag, struct err *err)
-{
-	struct api *api = &boot->cloud.api;
-	const char *path = pool_printf(boot->pool, "/v2/tags/%s", api_escape(boot->pool, tag));
-	CLEANUP(release_json) json_t *answer = NULL;
+struct finding_tag {
+	struct boot *boot;
+	int64_t droplet;
+	const char *tag;
+};
 
-	if (api_get(api, path, &answer, err) == 0)
-		return 1;
-	if (api->status != 404)
-		return -1;
-	err_clear(err);
-	return 0;
+static int find_any_tag(void *arg, struct err *err)
+{
+	struct finding_tag *f = arg;
+
+	return tag_look_for(&f->boot->cloud.api, f->tag, f->boot->pool, err);
 }
 
-static int find_tag(void *arg, struct err *err)
+static int make_tag(struct boot *boot, const char *tag, struct err *err)
 {
-	struct boot *boot = arg;
+	struct finding_tag f = {.boot = boot, .tag = tag};
+	CLEANUP(release_json) json_t *body = json_pack("{ss}", "name", tag);
+	CLEANUP(release_json) json_t *answer = NULL;
 
-	return look_for_tag(boot, boot->mark, err);
+	return api_create(&boot->cloud.api, "/v2/tags", body, find_any_tag, &f, &answer, err) < 0
+		       ? -1
+		       : 0;
 }
 
 static int start_tag(struct boot *boot, struct boot_step *step, struct err *err)
 {
-	CLEANUP(release_json) json_t *body = json_pack("{ss}", "name", boot->mark);
-	CLEANUP(release_json) json_t *answer = NULL;
-
-	if (api_create(&boot->cloud.api, "/v2/tags", body, find_tag, boot, &answer, err) < 0)
-		return -1;
-	return done(boot, step);
+	return make_tag(boot, step->name, err) < 0 ? -1 : done(boot, step);
 }
 
 /* --- vpc --------------------------------------------------------------------------------- */
@@ -295,12 +293,6 @@ static int delete_tag(struct boot *boot, const char *kind, const char *hex, stru
 	return api_send(&boot->cloud.api, "DELETE", path, NULL, NULL, err);
 }
 
-struct finding_tag {
-	struct boot *boot;
-	int64_t droplet;
-	const char *tag;
-};
-
 /* Does the droplet have it? */
 static int find_tagged(void *arg, struct err *err)
 {
@@ -323,27 +315,18 @@ static int find_tagged(void *arg, struct err *err)
 	return 0;
 }
 
-static int find_any_tag(void *arg, struct err *err)
-{
-	struct finding_tag *f = arg;
-
-	return look_for_tag(f->boot, f->tag, err);
-}
-
 static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct err *err)
 {
 	struct finding_tag f = {.boot = boot, .droplet = droplet, .tag = tag};
 	const char *path =
 		pool_printf(boot->pool, "/v2/tags/%s/resources", api_escape(boot->pool, tag));
-	CLEANUP(release_json) json_t *name = json_pack("{ss}", "name", tag);
 	CLEANUP(release_json)
 	json_t *resources =
 		json_pack("{s[{ss ss}]}", "resources", "resource_id",
 			  pool_printf(boot->pool, "%" PRId64, droplet), "resource_type", "droplet");
-	CLEANUP(release_json) json_t *made = NULL;
 	CLEANUP(release_json) json_t *answer = NULL;
 
-	if (api_create(&boot->cloud.api, "/v2/tags", name, find_any_tag, &f, &made, err) < 0)
+	if (make_tag(boot, tag, err) < 0)
 		return -1;
 	return api_create(&boot->cloud.api, path, resources, find_tagged, &f, &answer, err) < 0 ? -1
 												: 0;
@@ -536,10 +519,10 @@ static int start_reserve(struct boot *boot, struct boot_step *step, struct err *
 		boot->vip = made.ip;
 	}
 	step->name = boot->vip;
-	boot_note(boot,
-		  "the cluster's reserved IP is %s: write it to vip.address in %s, so that it is "
-		  "known also when no droplet has it",
-		  boot->vip, boot->cluster->path);
+	/* By this it is known also when no droplet has it. */
+	if (make_tag(boot, address_tag(boot->pool, boot->cluster->name, boot->vip), err) < 0)
+		return -1;
+	boot_note(boot, "the cluster's reserved IP is %s", boot->vip);
 	return done(boot, step);
 }
 

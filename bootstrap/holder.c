@@ -51,7 +51,7 @@ static int open_api(struct api *api, const struct api_kind *kind, const char *to
 	return 0;
 }
 
-/* The one that vip.address names, or else that one of the cluster's droplets has. */
+/* The one that vip.address names, or else that one of the cluster's droplets has, or else that none has and that is tagged. */
 static int find_address(struct keeping *k, struct api *api, struct err *err)
 {
 	struct reserved_ips all;
@@ -64,11 +64,20 @@ static int find_address(struct keeping *k, struct api *api, struct err *err)
 		for (size_t d = 0; d < k->droplets.n; d++)
 			if (all.v[i].droplet_id == k->droplets.v[d].id)
 				k->address = all.v[i].ip;
+	for (size_t i = 0; i < all.n && !k->address; i++) {
+		const char *tag = address_tag(k->pool, k->cluster->name, all.v[i].ip);
+		int there = all.v[i].droplet_id ? 0 : tag_look_for(api, tag, k->pool, err);
+
+		if (there < 0)
+			return -1;
+		if (there)
+			k->address = all.v[i].ip;
+	}
 	if (k->address)
 		return 0;
 	return err_set(err, ERR_CONFIG,
-		       "no droplet of the cluster has a reserved IP: write its address to "
-		       "vip.address");
+		       "the cluster has no reserved IP: dynia bootstrap apply reserves one, or "
+		       "write its address to vip.address");
 }
 
 static int hold_address(struct keeping *k, struct api *api, struct err *err)

@@ -31,6 +31,7 @@ static void forget(struct boot *boot)
 	cloud->sizes = NULL;
 	cloud->n_sizes = 0;
 	strvec_release(&cloud->loose_tags);
+	strvec_release(&cloud->address_tags);
 }
 
 static void release(struct boot *boot)
@@ -82,6 +83,7 @@ static int plan(struct boot *boot, struct err *err)
 		return -1;
 	machines_plan_replacement(boot);
 	machines_plan_removals(boot);
+	address_plan_tags(boot, false);
 	delivery_plan_loose_tags(boot);
 	return delivery_plan_first(boot, err);
 }
@@ -96,11 +98,11 @@ static void add_last(struct boot *boot, enum boot_phase phase, const char *what,
 	step->interrupts = true;
 }
 
-/* Before the droplets: without vip.address it is known by the one that has it. */
 static void plan_release(struct boot *boot)
 {
 	const struct reserved_ip *address = address_of(boot);
 
+	address_plan_tags(boot, boot->options.release_address);
 	if (!address)
 		return;
 	if (address->is_foreign)

@@ -123,6 +123,10 @@ class Fleet(Cloud):
             host.stop()
         super().__exit__(*more)
 
+    def keys(self):
+        """The tags by which ssh knows the droplets."""
+        return {tag for tag in self.ocean.tags if tag.startswith(("dynia-contact:", "dynia-host-key:"))}
+
     @property
     def env(self):
         return {**super().env, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}

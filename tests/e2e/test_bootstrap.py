@@ -227,12 +227,35 @@ def test_destroy_keeps_the_address_unless_told(cloud):
     cloud.run("apply")
     assert "--release-address" in cloud.run("destroy", "--yes").stdout
     assert len(cloud.ocean.reserved) == 1
-    idle = cloud.run("plan", check=False)
-    assert idle.returncode == 1 and "write its address to vip.address" in idle.stderr
     address = next(iter(cloud.ocean.reserved))
-    cloud.write(("brave-panda",), vip=VIP.replace("{move", "{address: %s, move" % address))
+    cloud.ocean.add_reserved("sgp1", "203.0.113.77")  # somebody else's, that nobody uses either
+    cloud.write(("brave-panda",))
+    cloud.run("apply")
+    assert sorted(cloud.ocean.picture()["reserved"]) == sorted([(address, "shop-brave-panda"), ("203.0.113.77", None)])
+
+
+def test_the_address_outlives_the_droplet_that_had_it(cloud):
+    """The file names none: it is known by its tag. Who holds it now is found in the same way by the node that VRRP makes master."""
+    cloud.run("apply")
+    address, had = cloud.ocean.picture()["reserved"][0]
+    assert had == "shop-brave-panda"
+    cloud.ocean.lose(had)
+    assert cloud.ocean.picture()["reserved"] == [(address, None)]
+    cloud.run("hold", "--node", "misty-owl")
+    assert cloud.ocean.picture()["reserved"] == [(address, "shop-misty-owl")]
+    cloud.ocean.lose("shop-misty-owl")
     cloud.run("apply")
     assert cloud.ocean.picture()["reserved"] == [(address, "shop-brave-panda")]
+    # A tag that is missing is made; one of an address that is the cluster's no more goes.
+    tag = f"dynia-address:shop:{address.replace('.', '-')}"
+    assert tag in cloud.ocean.tags
+    cloud.ocean.tags.pop(tag)
+    cloud.ocean.tags["dynia-address:shop:192-0-2-1"] = type(cloud.ocean.tags["dynia-cluster:shop"])()
+    steps = [(s["action"], s["name"]) for s in cloud.json("apply")["steps"]]
+    assert steps == [("create", tag), ("delete", "dynia-address:shop:192-0-2-1")]
+    assert "nothing to do" in cloud.run("plan").stdout
+    cloud.run("destroy", "--yes", "--release-address")
+    assert not cloud.ocean.tags and not cloud.ocean.reserved
 
 
 def foreign(cloud, name="foreign", tags=()):
