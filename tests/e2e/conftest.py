@@ -18,6 +18,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Two test processes cannot meet on an address, a port or a bridge.
     docker_host.isolate()
+    config.addinivalue_line("markers", "contract: needs the published descriptions of the clouds' APIs beside the checkout: make contract")
     config.addinivalue_line("markers", "heavy: machines, disks, load, or other programs' behaviour: not for the sanitizers")
 
 

@@ -17,7 +17,7 @@ from harness import Failed, SOURCE, Site
 from prism import Prism
 from ssh_fleet import PAIR, Fleet
 
-pytestmark = pytest.mark.heavy
+pytestmark = [pytest.mark.heavy, pytest.mark.contract]
 
 CONTRACTS = SOURCE.parent / "shared" / "contract"
 
