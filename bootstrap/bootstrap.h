@@ -99,6 +99,11 @@ struct boot_options {
 	void *progress_arg;
 };
 
+struct vpc {
+	const char *id;
+	const char *name;
+};
+
 /* What DigitalOcean has, of the cluster's. */
 struct boot_cloud {
 	struct api api;
@@ -112,7 +117,9 @@ struct boot_cloud {
 	bool has_tag;
 	const char *vpc; /* its id, NULL: none yet */
 	const char *vpc_range;
-	bool vpc_is_ours;
+	struct vpc *our_vpcs; /* those that bear the mark, whatever their names */
+	size_t n_our_vpcs;
+	size_t alloc_our_vpcs;
 	const char *firewall;  /* its id, NULL: none yet */
 	bool firewall_is_ours; /* it bears the mark */
 	bool firewall_is_right;

@@ -189,6 +189,7 @@ int droplet_read(const struct api *api, const json_t *json, struct pool *pool, s
 	ret->status = json_text(json, "status", pool);
 	ret->size = json_text(json, "size_slug", pool);
 	ret->region = json_text(json_object_get(json, "region"), "slug", pool);
+	ret->image = json_text(json_object_get(json, "image"), "slug", pool);
 	ret->monthly =
 		json_number_value(json_object_get(json_object_get(json, "size"), "price_monthly"));
 	if (ret->id <= 0)

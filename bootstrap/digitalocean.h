@@ -17,6 +17,7 @@ struct droplet {
 	const char *status; /* new, active, off, archive */
 	const char *size;
 	const char *region;
+	const char *image;          /* NULL: one without a name */
 	const char *public_address; /* NULL: none yet */
 	const char *private_address;
 	double monthly;       /* dollars */

@@ -179,6 +179,31 @@ int machines_find_keys(struct boot *boot, struct err *err)
 
 /* --- the plan -------------------------------------------------------------------------- */
 
+/* An image that is written as a number has another name in the API. */
+static bool is_of_another_image(const struct boot *boot, const struct droplet *droplet)
+{
+	const char *wanted = boot_config(boot)->image;
+
+	return droplet->image && wanted[strspn(wanted, "0123456789")] &&
+	       strcmp(droplet->image, wanted) != 0;
+}
+
+static void note_difference(struct boot *boot, const struct boot_node *node)
+{
+	const struct droplet *droplet = node->droplet;
+	const char *image = boot_config(boot)->image;
+	bool other_image = is_of_another_image(boot, droplet);
+
+	if (strcmp(droplet->size, node->size) == 0 && strcmp(droplet->region, node->region) == 0 &&
+	    !other_image)
+		return;
+	boot_note(boot,
+		  "droplet '%s' is %s in %s, %s, and cluster.yaml says %s in %s, %s: --replace %s "
+		  "makes it so",
+		  node->name, droplet->size, droplet->region, other_image ? droplet->image : image,
+		  node->size, node->region, image, node->node->name);
+}
+
 int machines_plan(struct boot *boot, struct err *err)
 {
 	for (size_t i = 0; i < boot->n_nodes; i++) {
@@ -199,13 +224,7 @@ int machines_plan(struct boot *boot, struct err *err)
 					  "--replace %s",
 					  node->name, node->droplet->status, node->node->name);
 			}
-			if (strcmp(node->droplet->size, node->size) != 0 ||
-			    strcmp(node->droplet->region, node->region) != 0)
-				boot_note(boot,
-					  "droplet '%s' is %s in %s, and cluster.yaml says %s in "
-					  "%s: --replace %s makes it so",
-					  node->name, node->droplet->size, node->droplet->region,
-					  node->size, node->region, node->node->name);
+			note_difference(boot, node);
 			continue;
 		}
 		if (strlen(node->name) > HOST_LABEL_MAX)

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/strvec.h"
 #include "bootstrap/contact.h"
@@ -31,21 +32,28 @@ int network_take_tag(void *arg, const json_t *item, struct err *err)
 int network_take_vpc(void *arg, const json_t *item, struct err *err)
 {
 	struct boot *boot = arg;
+	struct boot_cloud *cloud = &boot->cloud;
+	const char *wanted = boot_config(boot)->vpc;
 	const char *name = json_text(item, "name", boot->pool);
 	const char *id = json_text(item, "id", boot->pool);
 	const char *region = json_text(item, "region", boot->pool);
 	const char *description = json_text(item, "description", boot->pool);
 
-	if (!name || !id || !region || strcmp(name, boot_config(boot)->vpc) != 0)
+	if (!name || !id || !region)
 		return 0;
-	if (strcmp(region, boot_config(boot)->region) != 0 && !boot->destroying)
+	if (description && strcmp(description, boot->mark) == 0) {
+		GROW(cloud->our_vpcs, cloud->n_our_vpcs, cloud->alloc_our_vpcs);
+		cloud->our_vpcs[cloud->n_our_vpcs++] = (struct vpc) {.id = id, .name = name};
+	}
+	if (!wanted || strcmp(name, wanted) != 0 || boot->destroying)
+		return 0;
+	if (strcmp(region, boot_config(boot)->region) != 0)
 		return err_set(err, ERR_CONFIG,
 			       "the VPC '%s' is in region %s, and provider.digitalocean.region is "
 			       "%s: name another VPC",
 			       name, region, boot_config(boot)->region);
-	boot->cloud.vpc = id;
-	boot->cloud.vpc_range = json_text(item, "ip_range", boot->pool);
-	boot->cloud.vpc_is_ours = description && strcmp(description, boot->mark) == 0;
+	cloud->vpc = id;
+	cloud->vpc_range = json_text(item, "ip_range", boot->pool);
 	return 0;
 }
 

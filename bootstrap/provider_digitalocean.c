@@ -29,7 +29,10 @@ static void forget(struct boot *boot)
 	free(cloud->sizes);
 	cloud->answers = cloud->key_ids = NULL;
 	cloud->sizes = NULL;
-	cloud->n_sizes = 0;
+	cloud->n_sizes = cloud->n_our_vpcs = 0;
+	free(cloud->our_vpcs);
+	cloud->our_vpcs = NULL;
+	cloud->alloc_our_vpcs = 0;
 	strvec_release(&cloud->loose_tags);
 	strvec_release(&cloud->address_tags);
 }
@@ -69,7 +72,7 @@ static int look(struct boot *boot, struct err *err)
 	    address_find(boot, err) < 0)
 		return -1;
 	cloud->listed_ms = clock_ms();
-	if (boot_config(boot)->vpc)
+	if (boot_config(boot)->vpc || boot->destroying)
 		return digitalocean_each(api, "/v2/vpcs", "vpcs", network_take_vpc, boot, err);
 	return 0;
 }
@@ -134,8 +137,8 @@ static int plan_destroy(struct boot *boot, struct err *err)
 	if (cloud->firewall && cloud->firewall_is_ours)
 		add_last(boot, BOOT_LAST, "firewall", cloud_firewall_name(boot), cloud->firewall,
 			 &work_delete_firewall);
-	if (cloud->vpc && cloud->vpc_is_ours)
-		add_last(boot, BOOT_LAST, "vpc", boot_config(boot)->vpc, cloud->vpc,
+	for (size_t i = 0; i < cloud->n_our_vpcs; i++)
+		add_last(boot, BOOT_LAST, "vpc", cloud->our_vpcs[i].name, cloud->our_vpcs[i].id,
 			 &work_delete_vpc);
 	delivery_plan_loose_tags(boot);
 	if (cloud->has_tag)

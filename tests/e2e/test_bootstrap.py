@@ -189,6 +189,16 @@ def test_destroy_takes_only_what_is_the_clusters(cloud):
     assert after == before
 
 
+@pytest.mark.parametrize("now", ["    vpc: other\n", ""], ids=["named", "none"])
+def test_destroy_takes_the_network_that_the_file_names_no_more(cloud, now):
+    cloud.ocean.add_vpc("other", "sgp1", description="dynia-cluster:shop-eu")
+    cloud.run("apply")
+    edit(cloud, "    vpc: shop\n", now)
+    edit(cloud, "    ip_range: 10.108.0.0/20\n", "")
+    cloud.run("destroy", "--yes")
+    assert [v["name"] for v in cloud.ocean.vpcs.values()] == ["other"]
+
+
 def test_destroy_takes_also_the_records_that_a_node_makes_meanwhile(cloud, monkeypatch):
     """Its holder keeps them for as long as it runs."""
     cloud.run("apply")
@@ -212,6 +222,16 @@ def test_an_address_goes_to_no_droplet_that_is_off(cloud):
     address["_droplet"] = None
     cloud.write(("brave-panda", "misty-owl"), vip=named(address["ip"]))
     assert re.search(r"assign reserved IP \S+  to misty-owl", cloud.run("plan").stdout)
+
+
+@pytest.mark.parametrize("line,words", [
+    ("size: s-2vcpu-4gb", "says s-2vcpu-4gb in sgp1, ubuntu-24-04-x64: --replace brave-panda"),
+    ("image: debian-12-x64", "is s-1vcpu-1gb in sgp1, ubuntu-24-04-x64, and cluster.yaml says s-1vcpu-1gb in sgp1, debian-12-x64")])
+def test_a_droplet_that_is_not_what_the_file_says_is_told(cloud, line, words):
+    cloud.run("apply")
+    edit(cloud, "region: sgp1", f"region: sgp1\n    {line}")
+    said = cloud.run("plan").stdout
+    assert "nothing to do" in said and words in said
 
 
 def test_what_cannot_be_made_as_the_file_has_it_is_told(cloud):
