@@ -157,12 +157,15 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 static int on_progress(void *arg, curl_off_t to_get, curl_off_t got, curl_off_t to_put,
 		       curl_off_t put)
 {
-	(void)arg;
+	const struct http_request *req = arg;
+
 	(void)to_get;
 	(void)got;
 	(void)to_put;
 	(void)put;
 	notify_alive();
+	if (req->on_tick)
+		req->on_tick(req->on_tick_arg);
 	return 0;
 }
 
@@ -185,6 +188,7 @@ static void set_limits(CURL *curl, struct transfer *transfer)
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, req);
 	if (req->stall_ms > 0) {
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(req->stall_ms + 999) / 1000);

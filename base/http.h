@@ -51,6 +51,8 @@ struct http_request {
 	const char *want_header;    /* name of one response header to keep, or NULL */
 	struct http_header *wanted; /* more of them; where there is one, its value is filled in */
 	size_t n_wanted;
+	void (*on_tick)(void *arg); /* called at least once a second while it lasts; NULL: nobody */
+	void *on_tick_arg;
 	struct http_session *session; /* keeps the connection for the next request; NULL: closed */
 };
 

@@ -132,7 +132,7 @@ void api_release(struct api *api)
 static void tell_wait(const struct api *api, int64_t ms, const char *why)
 {
 	if (api->on_wait)
-		api->on_wait(api->on_wait_arg, ms, why);
+		api->on_wait(api->on_arg, ms, why);
 }
 
 static void wait_ms(const struct api *api, int64_t ms, const char *why)
@@ -352,6 +352,8 @@ int api_try(struct api *api, const char *method, const char *path, const json_t 
 		.reply_limit = REPLY_MAX,
 		.wanted = wanted,
 		.n_wanted = HEADER_COUNT,
+		.on_tick = api->on_tick,
+		.on_tick_arg = api->on_arg,
 		.session = api->session,
 	};
 

@@ -55,7 +55,9 @@ struct api {
 	int64_t code;    /* Cloudflare's number in the last error; 0: none */
 	/* Told of each wait as it begins, and with 0 and "" when it is over; NULL: nobody. */
 	void (*on_wait)(void *arg, int64_t ms, const char *why);
-	void *on_wait_arg;
+	/* Called at least once a second while an answer is waited for; NULL: nobody. */
+	void (*on_tick)(void *arg);
+	void *on_arg; /* for both */
 };
 
 #define API_INIT                                                                                   \

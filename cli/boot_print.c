@@ -13,6 +13,7 @@
 #define LINES_DEFAULT 24
 #define COLUMNS_DEFAULT 80
 #define WAIT_SHOWN_MS 500
+#define TICK_MS 500
 
 static const struct {
 	const char *sign;
@@ -202,6 +203,7 @@ static void draw(struct boot_progress *progress, const struct boot *boot)
 		put_line(progress->waits, size.ws_col);
 	fprintf(stderr, "\033[K%zu of %zu steps done\n\033[J", done, boot->n_steps);
 	progress->lines = shown + 1 + (*progress->waits != '\0');
+	progress->drawn_ms = clock_ms();
 }
 
 /* Limits are waited for in silence otherwise, for minutes. Short waits are of no interest. */
@@ -224,10 +226,20 @@ static void on_wait(void *arg, int64_t ms, const char *why)
 		fprintf(stderr, "%s\n", progress->waits);
 }
 
+/* An API that does not answer: time goes on all the same. */
+static void on_tick(void *arg)
+{
+	struct boot_progress *progress = arg;
+
+	if (progress->is_live && progress->began && clock_ms() - progress->drawn_ms >= TICK_MS)
+		draw(progress, progress->boot);
+}
+
 static void watch_api(struct api *api, struct boot_progress *progress)
 {
 	api->on_wait = on_wait;
-	api->on_wait_arg = progress;
+	api->on_tick = on_tick;
+	api->on_arg = progress;
 }
 
 static bool can_draw(void)

@@ -20,6 +20,7 @@ struct boot_progress {
 	bool is_live;
 	bool began;
 	size_t lines; /* on the screen */
+	int64_t drawn_ms;
 	const struct boot *boot;
 	char waits[200]; /* for whom, and until when; "": for nobody */
 };

@@ -676,6 +676,19 @@ def test_progress_on_a_terminal(cloud):
     assert "\033[" in seen and re.search(r"create droplet +shop-misty-owl +[\d.]+ s  (done|198)", seen) and "10 of 10 steps done" in seen
 
 
+def test_the_screen_goes_on_while_an_answer_is_waited_for(cloud, monkeypatch):
+    key = ("POST", "/v2/vpcs")
+    create = cloud.ocean.routes[key]
+
+    def slowly(ocean, call):
+        time.sleep(2.5)
+        return create(ocean, call)
+
+    monkeypatch.setitem(cloud.ocean.routes, key, slowly)
+    status, seen = on_a_terminal(cloud.argv("apply"), {**cloud.env, "DYNIA_API_TIMEOUT": "30s"})
+    assert status == 0 and len(set(re.findall(r"create vpc +shop +([\d.]+) s  running", seen))) > 1
+
+
 def test_no_escape_codes_elsewhere(cloud):
     status, seen = on_a_terminal(cloud.argv("plan"), {**cloud.env, "NO_COLOR": "1"})
     assert status == 0 and "\033" not in seen
