@@ -33,7 +33,8 @@ struct droplets {
 struct size {
 	const char *slug;
 	double monthly;
-	const json_t *regions; /* borrowed from answers that the caller holds */
+	const json_t
+		*regions; /* where it can be had; borrowed from answers that the caller holds */
 };
 
 struct reserved_ip {

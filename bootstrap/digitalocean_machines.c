@@ -27,7 +27,10 @@ int machines_take_size(void *arg, const json_t *item, struct err *err)
 	cloud->sizes[cloud->n_sizes++] = (struct size) {
 		.slug = slug,
 		.monthly = json_number_value(json_object_get(item, "price_monthly")),
-		.regions = json_object_get(item, "regions"),
+		/* One that is sold out, or given up, is still listed. */
+		.regions = json_is_false(json_object_get(item, "available"))
+				   ? NULL
+				   : json_object_get(item, "regions"),
 	};
 	json_array_append(cloud->answers, (json_t *)item);
 	return 0;
@@ -91,10 +94,11 @@ static int check_size(const struct boot *boot, const struct boot_node *node,
 	if (*ret && has_region(*ret, node->region))
 		return 0;
 	if (*ret)
-		return err_set(err, ERR_CONFIG,
-			       "node '%s': DigitalOcean has no size '%s' in region '%s': choose "
-			       "another size or region",
-			       node->node->name, node->size, node->region);
+		return err_set(
+			err, ERR_CONFIG,
+			"node '%s': DigitalOcean has no size '%s' in region '%s' now: choose "
+			"another size or region",
+			node->node->name, node->size, node->region);
 	for (size_t i = 0; i < boot->cloud.n_sizes; i++)
 		strvec_push(&slugs, boot->cloud.sizes[i].slug);
 	near = slugs.n ? nearest_word(node->size, (const char *const *)slugs.v) : NULL;

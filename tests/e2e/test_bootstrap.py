@@ -587,6 +587,14 @@ def test_two_droplets_of_one_name_are_named(cloud):
     assert done.returncode == 1 and "two droplets are named 'shop-brave-panda'" in done.stderr and "77" in done.stderr
 
 
+def test_a_size_that_is_sold_out(cloud, monkeypatch):
+    real = cloud.ocean.size
+    monkeypatch.setattr(cloud.ocean, "size", lambda slug: {**real(slug), "available": slug != "s-1vcpu-1gb"})
+    said = cloud.run("apply", check=False)
+    assert said.returncode == 1 and "no size 's-1vcpu-1gb' in region 'sgp1' now" in said.stderr
+    assert {c.method for c in cloud.ocean.calls} == {"GET"}
+
+
 def test_a_droplet_that_cannot_be_made_is_told_and_the_others_are_there(cloud):
     cloud.ocean.errored_droplets.add("shop-brave-panda")
     done = cloud.run("apply", check=False)
