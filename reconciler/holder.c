@@ -51,13 +51,13 @@ static void say_result(const char *text)
 
 static void say_trouble(struct holder_memory *memory, const struct err *err)
 {
-	if (strcmp(memory->said, err->msg) == 0)
+	if (strcmp(memory->trouble.msg, err->msg) == 0)
 		return;
 	if (err->code)
 		log_warn("keep the address and the records: %s", err->msg);
 	else
 		log_info("the address and the records are kept again");
-	memcpy(memory->said, err->msg, sizeof(memory->said));
+	memory->trouble = *err;
 }
 
 /* The line that `dynia vrrp` wrote last; "" where there is none. */
@@ -98,7 +98,9 @@ static int keep(struct pass *p, const struct candidate *c, bool is_master, struc
 			   .cloudflare = token(p, HOLDER_CLOUDFLARE_SECRET)},
 	};
 
-	if (!holder_has_work(c->cluster) || !holder_is(c->cluster, c->node, is_master))
+	p->agent->holder.holds =
+		holder_has_work(c->cluster) && holder_is(c->cluster, c->node, is_master);
+	if (!p->agent->holder.holds)
 		return 0;
 	if (process_call(run_errand, &errand, DEADLINE_MS, &out, err) < 0) {
 		secrets_mask(&p->facts.secrets, err);
@@ -129,10 +131,15 @@ void step_hold(struct pass *p)
 	candidate_init(&applied);
 	read_vrrp(&agent->root, vrrp);
 	is_master = strncmp(vrrp, "master", strlen("master")) == 0;
+	if (!p->has_facts || !agent->state.revision[0])
+		return;
 	/* Without a token or an address that is held here there is nothing to keep, and nothing to
 	 * load. */
-	if (!p->has_facts || !agent->state.revision[0] || node_is_unnamed(agent, p->tip) ||
-	    !is_due(p, vrrp) || (!is_master && !token(p, HOLDER_CLOUDFLARE_SECRET)))
+	if (node_is_unnamed(agent, p->tip) || (!is_master && !token(p, HOLDER_CLOUDFLARE_SECRET))) {
+		*memory = (struct holder_memory) {0};
+		return;
+	}
+	if (!is_due(p, vrrp))
 		return;
 	memcpy(memory->vrrp, vrrp, sizeof(vrrp));
 	memcpy(memory->revision, agent->state.revision, GIT_OID_HEX);

@@ -42,6 +42,7 @@ static const struct {
 	[REASON_PUSHED] = {"Pushed", "the status gets to its repository"},
 	[REASON_STATUS_REF_REPLACED] = {"StatusRefReplaced",
 					"somebody else deleted or set this node's status ref"},
+	[REASON_HELD] = {"Held", "this node keeps the cluster's address and records"},
 
 	[REASON_NO_CONTAINERS] = {"NoContainers", "the node has no container"},
 	[REASON_CONTAINER_STARTING] = {"ContainerStarting",

@@ -38,6 +38,7 @@ enum reason {
 	REASON_NEW_CONTAINERS_START,
 	REASON_PUSHED,
 	REASON_STATUS_REF_REPLACED,
+	REASON_HELD,
 	/* levels of health, and the conditions that follow from them */
 	REASON_NO_CONTAINERS,
 	REASON_CONTAINER_STARTING,

@@ -150,6 +150,16 @@ static void set_reported(struct condition_list *list, const struct findings *fou
 		set_condition(list, "Reported", "True", REASON_PUSHED, "");
 }
 
+/* Only the holder of the address has it. */
+static void set_holding(struct condition_list *list, const struct holder_memory *holder)
+{
+	if (holder->trouble.code)
+		set_condition(list, "Holding", "False", reason_of(holder->trouble.code),
+			      holder->trouble.msg);
+	else if (holder->holds)
+		set_condition(list, "Holding", "True", REASON_HELD, "");
+}
+
 /* Whom a person has to be told of first. */
 static void set_ready(struct condition_list *list, const struct findings *found)
 {
@@ -222,6 +232,7 @@ static void add_conditions(const struct agent *agent, const struct findings *fou
 	set_healthy(&list);
 	set_machine_healthy(&list);
 	set_reported(&list, found);
+	set_holding(&list, &agent->holder);
 	set_ready(&list, found);
 	set_progress(&list, agent, found);
 }
@@ -454,7 +465,7 @@ const char *report_subject(const struct node_status *s, struct pool *pool)
 		return pool_printf(pool, "%s: tries %.7s: %s", s->node, s->applied, ready->message);
 	if (!s->applied)
 		return pool_printf(pool, "%s: nothing is applied: %s", s->node, ready->message);
-	if (strcmp(ready->status, "True") == 0 && !condition_is(s, "MachineHealthy", "False"))
+	if (strcmp(status_health(s), "healthy") == 0)
 		return pool_printf(pool, "%s: healthy at %.7s, %zu service%s", s->node, s->applied,
 				   s->n_services, s->n_services == 1 ? "" : "s");
 	return pool_printf(pool, "%s: %s at %.7s: %s", s->node, status_health(s), s->applied,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "gitsync/text.h"
@@ -469,20 +470,30 @@ bool status_is_silent(const struct node_status *status, int64_t now_s)
 	       (now_s - status->observed_at_s) / HEARTBEATS_MISSED > status->heartbeat_s;
 }
 
+/* What is amiss with a node that is at its commit, and serves; NULL: nothing. */
+static const struct condition *amiss(const struct node_status *status)
+{
+	static const char *const types[] = {"MachineHealthy", "Holding"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if (condition_is(status, types[i], "False"))
+			return status_condition(status, types[i]);
+	return NULL;
+}
+
 const char *status_trouble(const struct node_status *status)
 {
 	const struct condition *ready = status_condition(status, "Ready");
-	const struct condition *machine = status_condition(status, "MachineHealthy");
 
-	if (ready && strcmp(ready->status, "True") != 0)
-		return ready->message;
-	return machine && strcmp(machine->status, "False") == 0 ? machine->message : "";
+	if (!ready || strcmp(ready->status, "True") == 0)
+		ready = amiss(status);
+	return ready ? ready->message : "";
 }
 
 const char *status_health(const struct node_status *status)
 {
 	if (condition_is(status, "Ready", "True"))
-		return condition_is(status, "MachineHealthy", "False") ? "degraded" : "healthy";
+		return amiss(status) ? "degraded" : "healthy";
 	if (!status->applied || is_failed(status->caddy_health) ||
 	    is_failed(status->haproxy_health))
 		return "failed";

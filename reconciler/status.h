@@ -117,7 +117,7 @@ const struct condition *status_condition(const struct node_status *status, const
 bool condition_is(const struct node_status *status, const char *type, const char *value);
 /* Has it said nothing for three heartbeats? */
 bool status_is_silent(const struct node_status *status, int64_t now_s);
-/* Why it is not healthy: what speaks against Ready, or else the machine's trouble; "" where nothing does. */
+/* Why it is not healthy: what speaks against Ready, or else the machine's trouble, or the holder's; "" where nothing does. */
 const char *status_trouble(const struct node_status *status);
 /* The worst of the node in a word: "healthy", "degraded", "failed", "unknown". */
 const char *status_health(const struct node_status *status);

@@ -148,10 +148,26 @@ def test_a_record_of_somebody_else_is_told_and_the_node_serves(site, flare, agen
     assert agent.fetch("hello.demo.test").status == 200
 
 
-def test_an_api_that_is_down_stops_nothing(flare, agent):
+def holding(site):
+    status = site.repository.status("brave-panda")
+    return next(((c["status"], c["reason"], c["message"]) for c in status["conditions"] if c["type"] == "Holding"), None)
+
+
+def test_an_api_that_is_down_stops_nothing_and_is_told(site, flare, agent):
     flare.faults = {n: Fault("500") for n in range(1, 1000)}
     assert agent.once().returncode == 0
     assert agent.fetch("hello.demo.test").status == 200
+    state, _, message = holding(site)
+    assert state == "False" and "500" in message
+    shown = dynia("status", site.repository.bare).stdout
+    assert "degraded" in shown and message[:60] in shown and site.repository.log("brave-panda")[0].startswith("brave-panda: degraded at")
+    flare.faults = {}
+    agent.once()
+    assert holding(site) == ("True", "Held", "") and "degraded" not in dynia("status", site.repository.bare).stdout
+    # A node that has nothing to keep says nothing of it.
+    agent.write("etc/dynia/secrets.yaml", "none: x\n", 0o600)
+    agent.once()
+    assert holding(site) is None
 
 
 def test_a_token_that_comes_later_is_used_at_once(flare, agent):
