@@ -46,6 +46,26 @@ static void print_nothing(const struct boot *boot, FILE *to)
 		fprintf(to, "nothing to do\n");
 }
 
+/* "10 to create, 1 to delete": three hundred lines are read by nobody. */
+static void print_counts(const struct boot *boot, FILE *to)
+{
+	bool any = false;
+
+	for (size_t verb = 0; verb < ARRAY_SIZE(looks); verb++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < boot->n_steps; i++)
+			n += boot->steps[i].verb == verb;
+		if (!n)
+			continue;
+		fprintf(to, "%s%zu to %s", any ? ", " : "", n,
+			boot_verb_name((enum boot_verb)verb));
+		any = true;
+	}
+	if (any)
+		fputc('\n', to);
+}
+
 static void print_notes(const struct boot *boot, FILE *to)
 {
 	for (size_t i = 0; i < boot->n_notes; i++)
@@ -60,6 +80,7 @@ void boot_print_plan(const struct boot *boot, FILE *to, bool colour)
 		print_step(&boot->steps[i], to, colour);
 	print_nothing(boot, to);
 	print_notes(boot, to);
+	print_counts(boot, to);
 	boot_prices(boot, &now, &then);
 	if (boot->cloud.open)
 		fprintf(to, "droplets: $%.2f a month now, $%.2f after this\n", now, then);
@@ -77,6 +98,8 @@ void boot_print_result(const struct boot *boot, FILE *to)
 				droplet->private_address ? droplet->private_address : "-",
 				droplet->status);
 	}
+	if (boot->vip && !boot->destroying)
+		fprintf(to, "%-20s %s\n", "reserved IP", boot->vip);
 	print_nothing(boot, to);
 	print_notes(boot, to);
 }
@@ -171,9 +194,12 @@ static void draw_line(const struct boot_step *step, int columns)
 	int64_t ms = step->state == BOOT_RUNNING ? clock_ms() - step->began_ms : step->took_ms;
 	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
 
-	strbuf_addf(&line, "%s %-6s %-11s %-24s %5.1f s  %s", looks[step->verb].sign,
-		    boot_verb_name(step->verb), step->what, step->name, (double)ms / 1000,
-		    *step->now ? step->now : boot_state_name(step->state));
+	strbuf_addf(&line, "%s %-6s %-11s %-24s %5.1f s  ", looks[step->verb].sign,
+		    boot_verb_name(step->verb), step->what, step->name, (double)ms / 1000);
+	if (step->state == BOOT_FAILED || !*step->now)
+		strbuf_addstr(&line, boot_state_name(step->state));
+	if (*step->now)
+		strbuf_addf(&line, "%s%s", step->state == BOOT_FAILED ? ": " : "", step->now);
 	put_line(line.buf, columns);
 }
 

@@ -46,6 +46,7 @@ def test_apply_makes_what_the_plan_says(cloud):
         ("shop-brave-panda", "active", "s-1vcpu-1gb", "sgp1", (MARK, "dynia-contact:shop:*"), "shop"),
         ("shop-misty-owl", "active", "s-1vcpu-1gb", "sgp1", (MARK, "dynia-contact:shop:*"), "shop")]
     assert picture["reserved"] == [(done["address"], "shop-brave-panda")]
+    assert f"reserved IP          {done['address']}\n" in cloud.run("apply").stdout
     assert picture["vpcs"] == [("shop", "sgp1", MARK)] and cloud.ocean.vpcs.popitem()[1]["ip_range"] == "10.108.0.0/20"
     nodes = {node["name"]: node for node in done["nodes"]}
     assert done["steps"][-1]["detail"] == records(cloud)["misty-owl.example.com"][0], "what it leads to, now that it is known"
@@ -146,6 +147,7 @@ def test_draining_takes_its_time(cloud):
     cloud.run("apply")
     cloud.write(("misty-owl",))
     plan = cloud.json("plan", "--drain", "2s")
+    assert "\n1 to assign, 2 to delete\n" in cloud.run("plan").stdout
     assert [s["what"] for s in plan["steps"]] == ["reserved IP", "record", "drain", "droplet"]
     began = time.monotonic()
     cloud.run("apply", "--yes", "--drain", "2s")
@@ -695,6 +697,12 @@ def test_the_screen_goes_on_while_an_answer_is_waited_for(cloud, monkeypatch):
     monkeypatch.setitem(cloud.ocean.routes, key, slowly)
     status, seen = on_a_terminal(cloud.argv("apply"), {**cloud.env, "DYNIA_API_TIMEOUT": "30s"})
     assert status == 0 and len(set(re.findall(r"create vpc +shop +([\d.]+) s  running", seen))) > 1
+
+
+def test_a_failure_on_a_terminal(cloud):
+    cloud.ocean.errored_droplets.add("shop-brave-panda")
+    status, seen = on_a_terminal(cloud.argv("apply"), cloud.env)
+    assert status == 1 and re.search(r"create droplet +shop-brave-panda +[\d.]+ s  failed: ", seen)
 
 
 def test_no_escape_codes_elsewhere(cloud):
