@@ -78,6 +78,9 @@ class Fleet:
     def boot(self):
         for machine in self.nodes:
             machine.boot()
+            # As apt leaves a machine where a person installs them: Caddy shows its welcome page at port 80.
+            machine.run("systemctl", "start", "haproxy", "caddy")
+            assert "Caddy works" in harness.run("curl", "--silent", "--max-time", "10", f"http://{machine.address}/").stdout
             machine.run("systemd-sysusers")
             machine.run("systemctl", "start", "dynia")
 

@@ -68,6 +68,14 @@ def stamps(machine):
                        "/run/dynia/firewall").stdout
 
 
+def test_what_debian_has_started_serves_the_repository(fleet):
+    """Caddy had HAProxy's port when the agent came (machine_fleet.py)."""
+    machine = fleet.nodes[0]
+    fleet.wait_for_commit(fleet.repository.git("rev-parse", "HEAD"))
+    assert serves(machine.address)
+    assert "\"haproxy\"" in machine.run("ss", "-Hltnp", "sport", "=", "80").stdout
+
+
 def test_the_firewall_is_applied(fleet):
     machine = fleet.nodes[0]
     wait_for(lambda: connects(machine.address, CLOSED) and connects(machine.address, 22), SECONDS, "listeners")
