@@ -216,6 +216,14 @@ static int list_again(struct boot *boot, struct err *err)
 	return 0;
 }
 
+static bool is_listed(const struct boot *boot, int64_t id)
+{
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++)
+		if (boot->cloud.droplets.v[i].id == id)
+			return true;
+	return false;
+}
+
 /* The droplet of the node in the list, but for one that goes. Of several the oldest: whoever made another
  * at the same moment takes that back. */
 static void take_from_list(struct boot *boot, struct boot_node *node)
@@ -401,6 +409,12 @@ static int look_at_action(struct boot *boot, struct boot_step *step, struct err 
 	return 0;
 }
 
+/* Was another made by this run? It is not taken back before it is seen, with the mark on it, and not forgotten either. */
+static bool is_beside(const struct boot_step *step, const struct droplet *droplet)
+{
+	return step->id && step->id != droplet->id;
+}
+
 static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_action,
 			   struct err *err)
 {
@@ -409,9 +423,11 @@ static int look_at_droplet(struct boot *boot, struct boot_step *step, bool with_
 
 	take_from_list(boot, node);
 	droplet = node->droplet;
-	if (droplet && step->id > droplet->id && take_back(boot, step, err) < 0)
+	if (droplet && is_beside(step, droplet) && is_listed(boot, step->id) &&
+	    take_back(boot, step, err) < 0)
 		return -1;
-	if (droplet && strcmp(droplet->status, "active") == 0 && droplet->public_address) {
+	if (droplet && !is_beside(step, droplet) && strcmp(droplet->status, "active") == 0 &&
+	    droplet->public_address) {
 		if (!node->node->public_address)
 			node->public_address = droplet->public_address;
 		step->detail =
@@ -455,9 +471,7 @@ static int look_whether_ours(struct boot *boot, int64_t id, bool *ret, struct er
 
 	if (clock_ms() - cloud->listed_ms > cloud->api.wait_ms && list_again(boot, err) < 0)
 		return -1;
-	*ret = false;
-	for (size_t i = 0; i < cloud->droplets.n; i++)
-		*ret = *ret || cloud->droplets.v[i].id == id;
+	*ret = is_listed(boot, id);
 	return 0;
 }
 

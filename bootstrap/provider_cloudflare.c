@@ -210,10 +210,10 @@ static int plan_destroy(struct boot *boot, struct err *err)
 		boot->steps[boot->n_steps - 1].because = "the cluster goes";
 		boot->steps[boot->n_steps - 1].interrupts = true;
 	}
-	/* As long as a node runs that has a token, it keeps the records. */
+	/* As long as a node runs that has a token, it keeps the records: right after the droplets, before what may yet fail. */
 	if (boot->cloud.droplets.n) {
 		struct boot_step *step =
-			boot_add(boot, BOOT_LAST, BOOT_DELETE, "records",
+			boot_add(boot, BOOT_REMOVE, BOOT_DELETE, "records",
 				 boot->cluster->dns.cloudflare->zone, &work_remove_records);
 
 		step->because = "those that a node made again before it went";

@@ -146,6 +146,22 @@ def test_two_who_apply_at_the_same_moment(held):
             assert "another run made it: this one's is taken back" in "".join(said)
 
 
+def test_an_answer_that_names_another_droplet():
+    """What does not bear the mark is not taken back, whatever an answer says, and is not passed over."""
+    with Cloud() as cloud:
+        key = ("POST", "/v2/droplets")
+        create = cloud.ocean.routes[key]
+
+        def lie(ocean, call):
+            status, answer = create(ocean, call)
+            return status, {**answer, "droplet": {**answer["droplet"], "id": answer["droplet"]["id"] + 1000}}
+
+        cloud.ocean.routes = {**cloud.ocean.routes, key: lie}
+        said = cloud.run("apply", "--timeout", "1s", check=False)
+        assert said.returncode == 1 and "is not up in time" in said.stderr and not [c for c in cloud.ocean.calls if c.method == "DELETE"]
+        assert cloud.run("apply").returncode == 0 and len(cloud.ocean.droplets) == 2
+
+
 def test_many_who_apply_at_the_same_moment():
     """Wherever they meet."""
     with Cloud() as cloud:
