@@ -212,8 +212,10 @@ static void draw(struct boot_progress *progress, const struct boot *boot)
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row)
 		size = (struct winsize) {.ws_row = LINES_DEFAULT, .ws_col = COLUMNS_DEFAULT};
 	room = size.ws_row > 4 ? size.ws_row - 4u : 1;
-	if (progress->lines)
+	/* A terminal that has become narrower has broken the lines that are there: they are left as they are. */
+	if (progress->lines && size.ws_col == progress->columns)
 		fprintf(stderr, "\033[%zuA", progress->lines);
+	progress->columns = size.ws_col;
 	for (size_t i = 0; i < boot->n_steps; i++)
 		done += boot->steps[i].state == BOOT_DONE;
 	for (size_t i = 0; i < boot->n_steps && shown < room; i++) {

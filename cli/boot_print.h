@@ -19,7 +19,8 @@ void boot_print_result(const struct boot *boot, FILE *to);
 struct boot_progress {
 	bool is_live;
 	bool began;
-	size_t lines; /* on the screen */
+	size_t lines;     /* on the screen */
+	unsigned columns; /* of it, when they were drawn */
 	int64_t drawn_ms;
 	const struct boot *boot;
 	char waits[200]; /* for whom, and until when; "": for nobody */

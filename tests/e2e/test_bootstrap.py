@@ -1,11 +1,14 @@
 """dynia bootstrap against doubles of DigitalOcean and Cloudflare: plan, apply, destroy, user-data."""
 
 import base64
+import fcntl
 import json
 import os
 import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -697,6 +700,29 @@ def test_the_screen_goes_on_while_an_answer_is_waited_for(cloud, monkeypatch):
     monkeypatch.setitem(cloud.ocean.routes, key, slowly)
     status, seen = on_a_terminal(cloud.argv("apply"), {**cloud.env, "DYNIA_API_TIMEOUT": "30s"})
     assert status == 0 and len(set(re.findall(r"create vpc +shop +([\d.]+) s  running", seen))) > 1
+
+
+def test_a_terminal_that_becomes_narrower(cloud):
+    """Lines are as long as it is by then, and those that it has broken are not drawn over."""
+    cloud.ocean.boot_seconds = 1
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(cloud.argv("apply"), env={**cloud.env, "TERM": "xterm"}, stdin=secondary, stdout=secondary, stderr=secondary)
+    os.close(secondary)
+    seen = b""
+    try:
+        while b"misty-owl             0.0 s  starts" not in seen:
+            seen += os.read(primary, 65536)
+        fcntl.ioctl(primary, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 44, 0, 0))
+        while part := os.read(primary, 65536):
+            seen += part
+    except OSError:
+        pass
+    finally:
+        os.close(primary)
+        assert process.wait(60) == 0
+    frames = re.findall(r"(\033\[\d+A)?\033\[K(\+ create tag +dynia-cluster:shop.*)\r\n", seen.decode())
+    narrow = [up for up, line in frames if len(line) == 43]
+    assert narrow[0] == "" and all(narrow[1:]) and len(narrow) > 1
 
 
 def test_a_failure_on_a_terminal(cloud):
