@@ -11,6 +11,7 @@
 
 /* A list of droplets that is older than this is read again before one is created. */
 #define LIST_FRESH_MS 30000
+#define TAG_TRIES 5
 #define ADDRESS_DEADLINE_MS (5 * 60 * 1000)
 
 static void release_json(json_t **json)
@@ -35,6 +36,7 @@ struct finding_tag {
 	struct boot *boot;
 	int64_t droplet;
 	const char *tag;
+	bool no_droplet; /* what find_tagged() found */
 };
 
 static int find_any_tag(void *arg, struct err *err)
@@ -311,8 +313,10 @@ static int find_tagged(void *arg, struct err *err)
 	const json_t *item;
 	size_t i;
 
-	if (api_get(api, path, &answer, err) < 0)
+	if (api_get(api, path, &answer, err) < 0) {
+		f->no_droplet = api->status == 404;
 		return -1;
+	}
 	json_array_foreach(json_object_get(json_object_get(answer, "droplet"), "tags"), i, item)
 	{
 		const char *tag = json_string_value(item);
@@ -323,21 +327,35 @@ static int find_tagged(void *arg, struct err *err)
 	return 0;
 }
 
+/* Between the two requests the tag is on nothing, and another run, which takes it for one that was left behind, may
+ * delete it: then it is made once more. */
 static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct err *err)
 {
 	struct finding_tag f = {.boot = boot, .droplet = droplet, .tag = tag};
+	struct api *api = &boot->cloud.api;
 	const char *path =
 		pool_printf(boot->pool, "/v2/tags/%s/resources", api_escape(boot->pool, tag));
 	CLEANUP(release_json)
 	json_t *resources =
 		json_pack("{s[{ss ss}]}", "resources", "resource_id",
 			  pool_printf(boot->pool, "%" PRId64, droplet), "resource_type", "droplet");
-	CLEANUP(release_json) json_t *answer = NULL;
 
-	if (make_tag(boot, tag, err) < 0)
-		return -1;
-	return api_create(&boot->cloud.api, path, resources, find_tagged, &f, &answer, err) < 0 ? -1
-												: 0;
+	for (unsigned tried = 1;; tried++) {
+		CLEANUP(release_json) json_t *answer = NULL;
+
+		if (make_tag(boot, tag, err) < 0)
+			return -1;
+		if (api_create(api, path, resources, find_tagged, &f, &answer, err) >= 0)
+			return 0;
+		if (api->status != 404 || f.no_droplet)
+			return -1;
+		if (tried == TAG_TRIES)
+			return err_wrap(err,
+					"tag '%s' was gone %u times before the droplet had it: "
+					"run it again when nobody else does",
+					tag, tried);
+		err_clear(err);
+	}
 }
 
 int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err)

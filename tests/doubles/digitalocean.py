@@ -31,6 +31,7 @@ class DigitalOcean(Double):
         self.boot_seconds, self.action_seconds = boot_seconds, action_seconds
         # Called with the droplet, also with what the API does not show: `_v4`, the addresses that it gets, and `_user_data`.
         self.on_create, self.on_destroy = on_create, on_destroy
+        self.on_tag = None  # called with the name of a tag once it was made, before that is answered
         self.images = {"ubuntu-24-04-x64", "debian-12-x64"}
         self.errored_droplets = set()  # names whose creation ends in an error
         self.next_id = 3164000
@@ -232,7 +233,10 @@ class DigitalOcean(Double):
     def create_tag(self, call):
         self.known_keys(call, call.body, "name")
         self.add_tag(call, call.body.get("name"))
-        return 201, {"tag": self.show_tag(call.body["name"])}
+        answer = {"tag": self.show_tag(call.body["name"])}
+        if self.on_tag:
+            self.on_tag(call.body["name"])
+        return 201, answer
 
     def tag_resources(self, call, name):
         self.known_keys(call, call.body, "resources")

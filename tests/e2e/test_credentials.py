@@ -144,6 +144,49 @@ def test_a_tag_that_a_droplet_has_is_kept(fleet):
     assert "nothing to do" in fleet.run("plan").stdout
 
 
+def sweep(fleet, times):
+    """What another run's sweep of tags that are on nothing does to a new one, so many times. Gives back the names."""
+    swept = []
+
+    def on_tag(name):
+        if name.startswith("dynia-host-key:") and len(swept) < times:
+            swept.append(name)
+            del fleet.ocean.tags[name]
+    fleet.ocean.on_tag = on_tag
+    return swept
+
+
+def test_a_tag_that_another_run_sweeps_away_is_made_again(fleet):
+    """Between its making and its being given to the droplet it is on nothing."""
+    fleet.run("apply")
+    swept = sweep(fleet, 3)
+    fleet.run("credentials", *fleet.options(), "--node", "misty-owl")
+    assert len(swept) == 3 and len(set(swept)) == 1
+    assert fleet.kinds("misty-owl") == PINNED and swept[0] in fleet.tags("misty-owl")
+
+
+def test_a_tag_that_is_swept_away_again_and_again(fleet):
+    """It ends, says why, and nothing is lost: the next run finds the node as it was."""
+    fleet.run("apply")
+    swept = sweep(fleet, 100)
+    said = fleet.run("credentials", *fleet.options(), "--node", "misty-owl", check=False)
+    assert said.returncode == 1 and f"tag '{swept[0]}' was gone 5 times before the droplet had it" in said.stderr and len(swept) == 5, said.stderr
+    assert fleet.kinds("misty-owl") == NEW
+    fleet.ocean.on_tag = None
+    assert "nothing new" in fleet.run("credentials", *fleet.options(), "--node", "misty-owl").stderr and fleet.kinds("misty-owl") == PINNED
+
+
+def test_a_droplet_that_is_gone_meanwhile_is_no_tag_that_was_swept(fleet):
+    fleet.run("apply")
+
+    def gone(_name):
+        for key in [k for k, d in fleet.ocean.droplets.items() if d["name"] == "shop-misty-owl"]:
+            del fleet.ocean.droplets[key]
+    fleet.ocean.on_tag = gone
+    said = fleet.run("credentials", *fleet.options(), "--node", "misty-owl", check=False)
+    assert said.returncode == 1 and "GET /v2/droplets/" in said.stderr and ": 404" in said.stderr and "was gone" not in said.stderr, said.stderr
+
+
 # --- who it is not ---------------------------------------------------------------------------------------------------------
 
 
@@ -269,7 +312,7 @@ def test_cut_off_and_run_again_from_another_machine(fleet, after):
     shutil.copytree(fleet.secret, fleet.folder / "elsewhere")
     said = fleet.run("apply", "--credentials", fleet.folder / "elsewhere", "--identity", fleet.identity, "--timeout", "30s")
     assert host.read("token") == TOKEN + "\n" and fleet.kinds("brave-panda") == PINNED
-    assert ("nothing new" in said.stderr) == after
+    assert any("brave-panda: done" in line and "nothing new" in line for line in said.stderr.splitlines()) == after
 
 
 def test_a_person_who_may_not_log_in(fleet):
