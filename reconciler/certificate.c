@@ -177,6 +177,16 @@ const char *certificate_judge(const struct strbuf *pem, const struct strbuf *key
 	return check_pair(x, key, pool);
 }
 
+bool certificate_is_whole(const struct strbuf *pem)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	struct certificate ignored = {0};
+	bool whole = !certificate_judge(pem, NULL, pool, &ignored);
+
+	ERR_clear_error();
+	return whole;
+}
+
 static bool is_wanted(const char *name, const char *placeholder)
 {
 	size_t len = strlen(name);

@@ -3,6 +3,7 @@
 #ifndef RECONCILER_CERTIFICATE_H
 #define RECONCILER_CERTIFICATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -36,6 +37,8 @@ struct certificates {
  * names and the end are filled in where there is a certificate. */
 const char *certificate_judge(const struct strbuf *pem, const struct strbuf *key, struct pool *pool,
 			      struct certificate *ret);
+/* The same in a word, for a file that has its key in it. */
+bool certificate_is_whole(const struct strbuf *pem);
 /* Every *.pem in the folder (a path in dirfd's root) except `placeholder`, sorted by name. A folder
  * that is not there has none. */
 int certificates_read(int dirfd, const char *folder, const char *placeholder, struct pool *pool,

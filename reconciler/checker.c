@@ -34,8 +34,7 @@ static const struct checker checkers[] = {
 	{PROGRAM_KEEPALIVED, LAYOUT_KEEPALIVED, NULL, keepalived_argv, "keepalived.conf: Line"},
 };
 
-/* The certificates are checked where they are: HAProxy finds each through a link. Gives whether the
- * placeholder is among them. */
+/* The certificates are checked where they are: HAProxy finds each through a link. */
 static int link_certificates(const struct root *root, int runtime, const char *into,
 			     struct pool *pool, struct err *err)
 {
@@ -47,26 +46,23 @@ static int link_certificates(const struct root *root, int runtime, const char *i
 	if (fd < 0 || file_list_in(root->fd, folder, &names, err) < 0)
 		return -1;
 	for (size_t i = 0; i < names.n; i++)
-		if (symlinkat(pool_printf(pool, "%s/%s", target, names.v[i]), fd, names.v[i]) < 0)
+		if (strcmp(names.v[i], PLACEHOLDER_PEM) != 0 &&
+		    symlinkat(pool_printf(pool, "%s/%s", target, names.v[i]), fd, names.v[i]) < 0)
 			return err_errno(err, "link '%s/%s'", folder, names.v[i]);
-	return strvec_has(&names, PLACEHOLDER_PEM);
+	return 0;
 }
 
-/* Where there is no placeholder yet, one of the check's own stands in. */
+/* For the placeholder, which may be yet to be made, one of the check's own stands in. */
 static int write_certificate(const struct root *root, const struct out_file *file,
 			     struct pool *pool, int runtime, struct err *err)
 {
 	CLEANUP(strbuf_release) struct strbuf pem = STRBUF_INIT;
 	const char *into =
 		pool_printf(pool, "%s%s", PATH_CHECK, layout_path(LAYOUT_CERTIFICATES, runtime));
-	int linked;
 
-	if (file_mkdirs_in(root->fd, into, 0700, err) < 0)
-		return -1;
-	linked = link_certificates(root, runtime, into, pool, err);
-	if (linked)
-		return linked < 0 ? -1 : 0;
-	if (certificate_self_signed(file->data, &pem, err) < 0)
+	if (file_mkdirs_in(root->fd, into, 0700, err) < 0 ||
+	    link_certificates(root, runtime, into, pool, err) < 0 ||
+	    certificate_self_signed(file->data, &pem, err) < 0)
 		return -1;
 	return file_replace_in(root->fd, pool_printf(pool, "%s%s", PATH_CHECK, file->path), pem.buf,
 			       pem.len, 0600, err);

@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/strbuf.h"
+#include "reconciler/certificate.h"
+#include "render/layout.h"
 
 #define INDEX_HEADER "dynia-index 1\n"
 #define INDEX_SIZE_MAX (64 << 20)
@@ -280,24 +282,33 @@ bool index_carry_over(struct index *index, const struct index *from)
 	return all;
 }
 
+/* Of the placeholder only that HAProxy can load it counts: its key is the node's own. */
+static bool has_content(const struct index_entry *entry, const struct strbuf *text)
+{
+	const char *name = strrchr(entry->path, '/');
+	char sha[SHA256_HEX_SIZE];
+
+	if (entry->sha256[0]) {
+		sha256_hex(text->buf, text->len, sha);
+		return strcmp(sha, entry->sha256) == 0;
+	}
+	return strcmp(name + 1, PLACEHOLDER_PEM) != 0 || certificate_is_whole(text);
+}
+
 /* stat differs: is the content another one, too? */
 static int compare_content(const struct root *root, struct index_entry *entry,
 			   const struct stat *st, bool *ret_refreshed, struct err *err)
 {
-	CLEANUP(strbuf_release) struct strbuf text = STRBUF_INIT;
-	char sha[SHA256_HEX_SIZE];
+	CLEANUP(strbuf_wipe) struct strbuf text = STRBUF_INIT;
 
 	entry->drift = DRIFT_EDITED;
 	if (!S_ISREG(st->st_mode) || (st->st_mode & 07777) != entry->mode ||
 	    st->st_size > MANAGED_SIZE_MAX)
 		return 0;
-	if (entry->sha256[0]) {
-		if (file_read_in(root->fd, entry->path, MANAGED_SIZE_MAX, &text, err) < 0)
-			return -1;
-		sha256_hex(text.buf, text.len, sha);
-		if (strcmp(sha, entry->sha256) != 0)
-			return 0;
-	}
+	if (file_read_in(root->fd, entry->path, MANAGED_SIZE_MAX, &text, err) < 0)
+		return -1;
+	if (!has_content(entry, &text))
+		return 0;
 	entry->drift = DRIFT_NONE;
 	take_stat(entry, st);
 	*ret_refreshed = true;

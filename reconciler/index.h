@@ -31,8 +31,8 @@ enum drift {
 struct index_entry {
 	const char *path;
 	mode_t mode;
-	char sha256[SHA256_HEX_SIZE]; /* "" where the content does not count (a certificate, a
-					 journal's claim) */
+	char sha256[SHA256_HEX_SIZE]; /* "" where it does not say (the placeholder certificate,
+					 a journal's claim) */
 	enum program program;
 	const char *service; /* or NULL */
 	/* what stat said: all 0 where it is not known */

@@ -125,6 +125,21 @@ def test_what_the_programs_own_checker_refuses_is_not_applied(served):
     assert "maxconn 100" in (node.root / "opt/dynia/haproxy/haproxy.cfg").read_text(encoding="utf-8")
 
 
+def test_a_damaged_placeholder_is_made_anew(served):
+    """Without it HAProxy would not start after a reboot; and one that is another one, and whole, stays."""
+    node = served.nodes[0]
+    placeholder = node.root / "opt/dynia/haproxy/certs/zz-dynia-placeholder.pem"
+    good = placeholder.read_bytes()
+    for damage in (b"garbage\n", good[:len(good) // 2], good.replace(b"PRIVATE KEY", b"PUBLIC KEY")):
+        placeholder.write_bytes(damage)
+        assert "drift: it was edited on the node" in node.once().stderr
+        now = placeholder.read_bytes()
+        assert now not in (damage, good) and now.count(b"-----END") == 2 and placeholder.stat().st_mode & 0o777 == 0o600
+        assert node.fetch(HOST).status == 200
+    placeholder.write_bytes(good)
+    assert "drift" not in node.once().stderr and placeholder.read_bytes() == good
+
+
 def test_a_second_pass_changes_and_starts_nothing(served, tmp_path):
     node = served.nodes[0]
     before, commits = node.stamps(), served.repository.log(node.name)
