@@ -16,7 +16,8 @@ static const char head[] = "#cloud-config\n"
 			   "# Made by dynia bootstrap. Anybody on this machine can read it: it "
 			   "holds no lasting secret.\n";
 
-/* cloud-init itself tries an installation once; a mirror that hiccups must not cost a node. */
+/* cloud-init itself tries an installation once; a mirror that hiccups must not cost a node, nor must the
+ * distribution's own upgrades, which are at work in the first minutes. */
 static const char retry[] = "#!/bin/sh\n"
 			    "# Turns a bare machine into a node. Can be run again.\n"
 			    "set -eu\n"
@@ -29,7 +30,8 @@ static const char retry[] = "#!/bin/sh\n"
 			    "  \"$@\"\n"
 			    "}\n"
 			    "add() {\n"
-			    "  apt-get -o Dpkg::Options::=--force-confold -y install \"$@\"\n"
+			    "  apt-get -o DPkg::Lock::Timeout=300 \\\n"
+			    "    -o Dpkg::Options::=--force-confold -y install \"$@\"\n"
 			    "}\n";
 
 /* Debian starts a daemon as soon as it is installed: Caddy would show its welcome page to the world, and

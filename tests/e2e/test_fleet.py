@@ -45,6 +45,7 @@ from registry import Registry
 pytestmark = pytest.mark.heavy
 
 NODES = ("brave-panda", "misty-owl", "calm-heron")
+BUSY = "misty-owl"  # its image upgrades itself at the first boot
 SECONDS = 300
 
 CLUSTER = """version: 1
@@ -95,6 +96,16 @@ SERVED = """
 
 CLOUDS = """[Service]
 Environment=DIGITALOCEAN_API_URL={base} CLOUDFLARE_API_URL={base}/client/v4
+"""
+
+# The distribution's own upgrades, which hold dpkg's lock as the installer comes.
+UPGRADES = """[Unit]
+After=cloud-config.service
+Before=cloud-final.service
+[Service]
+ExecStart=/usr/bin/python3 -c "import fcntl, time; file = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(file, fcntl.LOCK_EX); time.sleep(10)"
+[Install]
+WantedBy=multi-user.target
 """
 
 # Of what a cloud's image has not.
@@ -168,6 +179,9 @@ class Fleet:
         droplet.write("/etc/systemd/system/dynia.service.d/clouds.conf", CLOUDS.format(base=self.server.base))
         shutil.copy(self.authority.pem, droplet.path("/usr/local/share/ca-certificates/company.crt"))
         droplet.enter("update-ca-certificates")
+        if droplet.droplet["name"] == f"shop-{BUSY}":
+            droplet.write("/etc/systemd/system/upgrades.service", UPGRADES)
+            run("systemctl", f"--root={droplet.root}", "enable", "upgrades.service")
 
     def _image_of(self, number):
         tar, _ = docker_host.web(f"web {number}")
@@ -333,6 +347,8 @@ def test_one_command_makes_a_fleet(fleet, clock):
         assert are_installed(droplet.root, "dynia", *INSTALLED)
         assert (droplet.address, "/metadata/v1.json") in fleet.droplets.metadata.asked
         assert fleet.records()[f"{node}.example.com"] == droplet.address
+    said = fleet.droplet(BUSY).read("/var/log/cloud-init-output.log")
+    assert "Waiting for cache lock" in said and "E: Could not get lock" not in said, said
     for name in INSTALLED:
         assert not are_installed(fleet.droplets.base, name) and fleet.downloads(name) == len(NODES), name
     assert "nothing to do" in fleet.bootstrap("plan")[0]
