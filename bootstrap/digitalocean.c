@@ -366,6 +366,24 @@ static int assign(struct api *api, const char *ip, int64_t droplet_id, bool *ret
 	return api_try(api, "POST", path, body, &answer, ret_again, err);
 }
 
+/* Refused: another run may have done it since we looked. The error stays as it is where it has not. */
+static bool is_so(struct api *api, const char *ip, const char *mark, int64_t droplet_id,
+		  struct err *err)
+{
+	CLEANUP(pool_freep) struct pool *pool = pool_new();
+	long status = api->status;
+	struct err ignored = {0};
+	struct reserved_ip now;
+
+	if (look_at(api, ip, mark, pool, &now, &ignored) == 0 && now.droplet_id == droplet_id) {
+		err_clear(err);
+		return true;
+	}
+	if (api->status != 404)
+		api->status = status;
+	return false;
+}
+
 /* Looks again after each try: an answer that was lost, or an action that ended in an error, shows
  * in where the address is. */
 int reserved_ip_hold(struct api *api, const char *ip, const char *mark, int64_t droplet_id,
@@ -400,7 +418,8 @@ int reserved_ip_hold(struct api *api, const char *ip, const char *mark, int64_t 
 		if (!now.locked) {
 			tried++;
 			if (assign(api, ip, droplet_id, &again, err) < 0) {
-				if (!again || api_pause(api, tried, err) < 0)
+				if (again ? api_pause(api, tried, err) < 0
+					  : !is_so(api, ip, mark, droplet_id, err))
 					return -1;
 				continue;
 			}

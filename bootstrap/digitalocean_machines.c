@@ -129,6 +129,7 @@ static int take_key(void *arg, const json_t *item, struct err *err)
 	const char *name = json_text(item, "name", f->boot->pool);
 	const char *fingerprint = json_text(item, "fingerprint", f->boot->pool);
 	int64_t id = json_number(item, "id");
+	bool taken = false;
 
 	(void)err;
 	strbuf_addf(&f->names, "%s%s", f->names.len ? ", " : "", name ? name : "");
@@ -143,7 +144,10 @@ static int take_key(void *arg, const json_t *item, struct err *err)
 			continue;
 		}
 		f->found[i] = true;
-		json_array_append_new(f->boot->cloud.key_ids, json_integer(id));
+		/* Once, also where it is named and its fingerprint, too. */
+		if (!taken)
+			json_array_append_new(f->boot->cloud.key_ids, json_integer(id));
+		taken = true;
 	}
 	return 0;
 }

@@ -585,11 +585,16 @@ static int start_delete_address(struct boot *boot, struct boot_step *step, struc
 {
 	if (delete_at(boot, step, "/v2/reserved_ips", err) == 0)
 		return 0;
-	if (boot->cloud.api.status != 422 ||
-	    reserved_ip_hold(&boot->cloud.api, step->key, boot->mark, 0, ADDRESS_DEADLINE_MS, NULL,
-			     err) < 0)
+	if (boot->cloud.api.status != 422)
 		return -1;
-	return delete_at(boot, step, "/v2/reserved_ips", err);
+	if (reserved_ip_hold(&boot->cloud.api, step->key, boot->mark, 0, ADDRESS_DEADLINE_MS, NULL,
+			     err) == 0)
+		return delete_at(boot, step, "/v2/reserved_ips", err);
+	/* Another run was first. */
+	if (boot->cloud.api.status != 404)
+		return -1;
+	err_clear(err);
+	return done(boot, step);
 }
 
 static int start_delete_firewall(struct boot *boot, struct boot_step *step, struct err *err)
@@ -599,7 +604,15 @@ static int start_delete_firewall(struct boot *boot, struct boot_step *step, stru
 
 static int start_delete_vpc(struct boot *boot, struct boot_step *step, struct err *err)
 {
-	return delete_at(boot, step, "/v2/vpcs", err);
+	if (delete_at(boot, step, "/v2/vpcs", err) == 0)
+		return 0;
+	if (boot->cloud.api.status != 403 || !strstr(err->msg, "with members"))
+		return -1;
+	return err_set(
+		err, ERR_APPLY,
+		"vpc '%s' is not empty: take away what is in it and is not the cluster's, or wait "
+		"until its droplets are quite gone, then run destroy again",
+		step->name);
 }
 
 static int start_delete_tag(struct boot *boot, struct boot_step *step, struct err *err)

@@ -355,6 +355,22 @@ def test_a_droplet_that_lost_the_mark_since_the_plan_stays(cloud, monkeypatch):
     assert "does not bear the cluster's tag any more" in said and len(cloud.ocean.droplets) == 2
 
 
+def test_a_network_that_others_are_in(cloud):
+    cloud.run("apply")
+    vpc = next(v for v in cloud.ocean.vpcs.values() if v["name"] == "shop")
+    cloud.ocean.create_droplet(type("Call", (), {"body": {"name": "foreign", "region": "sgp1", "size": "s-1vcpu-1gb", "image": "debian-12-x64",
+                                                          "vpc_uuid": vpc["id"]}}))
+    said = cloud.run("destroy", "--yes", check=False)
+    assert said.returncode == 1 and "vpc 'shop' is not empty: take away what is in it" in said.stderr
+    assert [d["name"] for d in cloud.ocean.droplets.values()] == ["foreign"] and not cloud.flare.picture()
+
+
+def test_a_key_that_is_named_twice_is_sent_once(cloud):
+    edit(cloud, "[ops-laptop]", f"[ops-laptop, '{next(iter(cloud.ocean.keys.values()))['fingerprint']}']")
+    cloud.run("apply")
+    assert {tuple(d["_ssh_keys"]) for d in cloud.ocean.droplets.values()} == {tuple(cloud.ocean.keys)}
+
+
 def test_a_key_is_never_one_of_two(cloud):
     cloud.ocean.add_key("ops-laptop", fingerprint="aa:bb:cc")
     said = cloud.run("apply", check=False)

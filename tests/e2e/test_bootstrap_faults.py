@@ -146,6 +146,18 @@ def test_two_who_apply_at_the_same_moment(held):
             assert "another run made it: this one's is taken back" in "".join(said)
 
 
+def test_some_who_destroy_at_the_same_moment():
+    with Cloud() as cloud:
+        for _ in range(3):
+            cloud.run("apply")
+            runs = [subprocess.Popen(cloud.argv("destroy", "--yes", "--release-address"), env=cloud.env, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(3)]
+            said = [run.communicate(timeout=60)[0] for run in runs]
+            assert [run.returncode for run in runs] == [0, 0, 0], "\n".join(said)
+            assert not any(cloud.picture().values())
+            cloud.ocean.minute.times.clear()
+
+
 def test_an_answer_that_names_another_droplet():
     """What does not bear the mark is not taken back, whatever an answer says, and is not passed over."""
     with Cloud() as cloud:
