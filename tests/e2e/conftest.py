@@ -24,10 +24,12 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A file's tests go to one of the workers (make e2e: --dist loadgroup), and those that need a dockerd to the same one."""
+    """A file's tests go to one of the workers (make e2e: --dist loadgroup), those of each distribution to any, and those that need
+    a dockerd to the same one."""
     for item in items:
         docker = "docker_session" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("docker" if docker else item.path.stem))
+        distribution = item.callspec.params.get("distribution", "") if hasattr(item, "callspec") else ""
+        item.add_marker(pytest.mark.xdist_group("docker" if docker else item.path.stem + distribution))
 
 
 @pytest.hookimpl(hookwrapper=True)

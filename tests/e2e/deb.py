@@ -16,6 +16,16 @@ def _alone(file):
         yield
 
 
+def copy_source(tree):
+    """This tree as it is, with what is not committed, and nothing that was built: into a folder that is not there yet."""
+    tree.mkdir()
+    for part in ("Makefile", "README.md", *(p.name for p in SOURCE.iterdir() if p.is_dir() and p.name not in ("build", ".git"))):
+        if (SOURCE / part).is_dir():
+            shutil.copytree(SOURCE / part, tree / part, symlinks=True)
+        else:
+            shutil.copy(SOURCE / part, tree / part)
+
+
 def build(folder):
     """The package, built below a folder from this tree and seen by lintian: `make deb` fails where that says a word. Test processes
     that name the same folder share it. DEB=FILE: that one."""
@@ -25,12 +35,7 @@ def build(folder):
     with _alone(folder / "package.lock"):
         if not list(tree.glob("build/deb/dynia_*.deb")):
             shutil.rmtree(tree, ignore_errors=True)
-            tree.mkdir()
-            # The source as it is, in a folder of its own: another test process may build at the same time.
-            for part in ("Makefile", "README.md", *(p.name for p in SOURCE.iterdir() if p.is_dir() and p.name not in ("build", ".git"))):
-                if (SOURCE / part).is_dir():
-                    shutil.copytree(SOURCE / part, tree / part, symlinks=True)
-                else:
-                    shutil.copy(SOURCE / part, tree / part)
+            # In a folder of its own: another test process may build at the same time.
+            copy_source(tree)
             run("make", "-C", tree, "deb", timeout=1200)
         return next(tree.glob("build/deb/dynia_*.deb"))

@@ -57,7 +57,7 @@ def run_outside(*argv, **options):
     return run(*argv, **options)
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -265,7 +265,7 @@ class DockerHost:
         self.init = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
              "docker-init", "-s", "--", "sleep", "infinity"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
         children = pathlib.Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children")
         # The child has its namespaces, and its own /proc, once it has become the init.
         self.init_pid = int(wait_for(lambda: children.read_text(encoding="ascii").split(), 30, "init")[0])

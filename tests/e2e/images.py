@@ -66,6 +66,11 @@ def stopped(root):
 def _made(packages, served):
     """A folder with `root`, which has these packages, and `archive` with those that can be installed on it."""
     recipe = [packages, served, CGROUPS, MASKED, STOPPED, *map(inspect.getsource, (_make, _make_root, _make_archive))]
+    return cached(recipe, lambda folder: _make(folder, packages, served))
+
+
+def cached(recipe, make):
+    """The folder of this recipe (anything with a repr), which make(folder) makes where it is not in the cache yet."""
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
     CACHE.mkdir(parents=True, exist_ok=True)
     folder = CACHE / key
@@ -74,7 +79,7 @@ def _made(packages, served):
         if not folder.exists():
             unfinished = CACHE / f"{key}.unfinished"
             shutil.rmtree(unfinished, ignore_errors=True)
-            _make(unfinished, packages, served)
+            make(unfinished)
             unfinished.rename(folder)
     return folder
 
@@ -97,7 +102,7 @@ def _make_root(root, packages, more):
     """About a minute: a Debian that was installed, and never booted."""
     docker_host.run_outside("mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(packages)}",
                             "--aptopt=Acquire::Retries \"5\"", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-                            *more, "bookworm", root, *_sources(), timeout=1200)
+                            *more, "bookworm", root, *sources("bookworm"), timeout=1200)
     system = root / "etc/systemd/system"
     for unit in MASKED:
         (system / unit).unlink(missing_ok=True)
@@ -110,8 +115,9 @@ def _make_root(root, packages, more):
     (root / "etc/hostname").unlink(missing_ok=True)
 
 
-def _sources():
-    """The lists that this machine installs from."""
+def sources(suite):
+    """The lists that this machine installs from, where they have that suite of Debian. With none, mmdebstrap knows whence a suite
+    comes, and its updates."""
     lists = [*pathlib.Path("/etc/apt/sources.list.d").glob("*.sources"), *pathlib.Path("/etc/apt/sources.list.d").glob("*.list"),
              pathlib.Path("/etc/apt/sources.list")]
-    return [str(file) for file in lists if file.exists() and "debian" in file.read_text(encoding="utf-8")]
+    return [str(file) for file in lists if file.exists() and all(word in file.read_text(encoding="utf-8") for word in ("debian", suite))]
