@@ -221,6 +221,11 @@ def test_installed(agent):
     # Nothing that it does is stopped by what the unit allows; the listener has given up its rights, and answers.
     assert agent.run("journalctl", "--unit=dynia", "--priority=err", "--quiet", "--no-pager").stdout == ""
     assert agent.run("curl", "--silent", "--fail", "http://127.0.0.1:9797/metrics").stdout
+    # A reload is a pass, of the same process.
+    pid = agent.pid
+    agent.run("systemctl", "reload", "dynia")
+    agent.wait_for_pass()
+    assert agent.pid == pid
 
 
 def test_an_upgrade_changes_nothing_and_loses_nothing(agent, package, tmp_path):
