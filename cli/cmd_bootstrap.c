@@ -239,8 +239,9 @@ static const struct cluster *choose(const struct bootstrap_options *o, const str
 	return cluster;
 }
 
-static int run_verb(struct bootstrap_options *o, size_t verb)
+static int run_verb(const struct bootstrap_options *o, size_t verb)
 {
+	struct bootstrap_options with_senders = *o;
 	struct senders senders;
 	CLEANUP(repo_release) struct repo repo = REPO_INIT;
 	CLEANUP(spec_freep) struct spec *spec = NULL;
@@ -255,9 +256,9 @@ static int run_verb(struct bootstrap_options *o, size_t verb)
 		return status;
 	cluster = choose(o, spec, &err);
 	senders = (struct senders) {.mirror = repo.mirror, .cluster = cluster};
-	o->boot.senders = senders_ask;
-	o->boot.senders_arg = &senders;
-	return cluster ? verbs[verb].run(o, cluster) : cli_fail(&err);
+	with_senders.boot.senders = senders_ask;
+	with_senders.boot.senders_arg = &senders;
+	return cluster ? verbs[verb].run(&with_senders, cluster) : cli_fail(&err);
 }
 
 static int take_duration(const struct command *self, const char *name, const char *word,
