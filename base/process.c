@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/exec.h"
 #include "base/strvec.h"
@@ -184,17 +186,23 @@ static int start(const struct process_spec *spec, struct supervised *child, stru
 	return 0;
 }
 
+/* A limit of 0 is no limit for a strbuf, and nothing at all here. */
+static void capture(const struct process_spec *spec, struct supervised *child,
+		    struct process_result *res)
+{
+	res->out.limit = spec->capture_limit;
+	res->errout.limit = spec->capture_limit;
+	child->pipes[0].to = spec->capture_limit ? &res->out : NULL;
+	child->pipes[1].to = spec->capture_limit ? &res->errout : NULL;
+}
+
 int process_run_until(const struct process_spec *spec, struct process_result *res, struct err *err)
 {
 	struct supervised child = {0};
 
 	if (start(spec, &child, err) < 0)
 		return -1;
-	/* A limit of 0 is no limit for a strbuf, and nothing at all here. */
-	res->out.limit = spec->capture_limit;
-	res->errout.limit = spec->capture_limit;
-	child.pipes[0].to = spec->capture_limit ? &res->out : NULL;
-	child.pipes[1].to = spec->capture_limit ? &res->errout : NULL;
+	capture(spec, &child, res);
 	if (supervise(&child, spec->timeout_ms, err) < 0)
 		return err_wrap(err, "run '%s'", spec->argv[0]);
 	res->status = child.status;
@@ -209,6 +217,67 @@ int process_run(const struct process_spec *spec, struct process_result *res, str
 		return err_set(err, ERR_SYSTEM, "run '%s': did not finish in %g s", spec->argv[0],
 			       spec->timeout_ms / 1000.0);
 	return rc;
+}
+
+/* --- several at the same time ------------------------------------------------------------------ */
+
+struct process_job {
+	struct supervised child;
+	struct process_result res;
+};
+
+struct process_job *process_begin(const struct process_spec *spec, struct err *err)
+{
+	struct process_job *job;
+	struct supervised child = {0};
+
+	if (start(spec, &child, err) < 0)
+		return NULL;
+	if (supervise_begin(&child, spec->timeout_ms, err) < 0) {
+		err_wrap(err, "run '%s'", spec->argv[0]);
+		return NULL;
+	}
+	job = xcalloc(1, sizeof(*job));
+	*job = (struct process_job) {.child = child, .res = PROCESS_RESULT_INIT};
+	capture(spec, &job->child, &job->res);
+	return job;
+}
+
+int process_wait(struct process_job *const *jobs, size_t n, int64_t wait_ms, struct err *err)
+{
+	AUTO_FREE struct supervised **children = xcalloc(n, sizeof(struct supervised *));
+
+	for (size_t i = 0; i < n; i++)
+		children[i] = &jobs[i]->child;
+	return supervise_turn(children, n, wait_ms, err);
+}
+
+bool process_has_ended(const struct process_job *job)
+{
+	return job->child.stage == SUPERVISED_ENDED;
+}
+
+int process_end(struct process_job **job, struct process_result *res, struct err *err)
+{
+	struct process_job *ended = STEAL(*job);
+	bool late;
+	int rc = supervise_end(&ended->child, err);
+
+	late = ended->child.timed_out;
+	process_result_release(res);
+	*res = ended->res;
+	res->status = ended->child.status;
+	free(ended);
+	return rc < 0 ? -1 : late;
+}
+
+void process_job_freep(struct process_job **job)
+{
+	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
+	struct err ignored = {0};
+
+	if (*job)
+		process_end(job, &res, &ignored);
 }
 
 /* Adds the last line of text that is not blank. */

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -59,6 +60,25 @@ void process_result_release(struct process_result *res);
 int process_run(const struct process_spec *spec, struct process_result *res, struct err *err);
 /* The same, but 1 where it was killed at the deadline, which is no error then. */
 int process_run_until(const struct process_spec *spec, struct process_result *res, struct err *err);
+
+/* One that runs while this process does other things, or waits for several:
+ *
+ *	struct process_job *job = process_begin(&spec, err);
+ *	while (!process_has_ended(job))
+ *		process_wait(&job, 1, -1, err);
+ *	late = process_end(&job, &res, err);
+ */
+struct process_job;
+/* NULL where it did not start. The spec is not needed any more then. */
+struct process_job *process_begin(const struct process_spec *spec, struct err *err);
+/* Until something happens to one of them, at most wait_ms (-1: for ever): what they write is read, and their
+ * deadlines are kept, only here. With no job it is a pause. */
+int process_wait(struct process_job *const *jobs, size_t n, int64_t wait_ms, struct err *err);
+bool process_has_ended(const struct process_job *job);
+/* Takes the job; as process_run_until() where it has ended. One that has not is killed, with its group. */
+int process_end(struct process_job **job, struct process_result *res, struct err *err);
+void process_job_freep(struct process_job **job);
+
 /* Sets ERR_CHECK with the program's name, its status and the last non-empty line that it said.
  * Always returns -1. */
 int process_failed(const struct process_spec *spec, const struct process_result *res,

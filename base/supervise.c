@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/notify.h"
@@ -17,13 +18,6 @@
 #define DRAIN_GRACE_MS 200
 /* At most so much is read from a pipe before the deadline is looked at again. */
 #define READ_ROUNDS 16
-
-enum stage {
-	STAGE_RUNNING,
-	STAGE_TERMINATED, /* the deadline passed, TERM was sent */
-	STAGE_KILLED,     /* KILL was sent: the end is near and not waited for with a deadline */
-	STAGE_DRAINING,   /* it ended, and somebody still holds its pipes */
-};
 
 static void close_pipe(int *fd)
 {
@@ -58,65 +52,83 @@ static bool pipes_are_open(const struct supervised *child)
 	return child->pipes[0].fd >= 0 || child->pipes[1].fd >= 0;
 }
 
-/* What the passing of `until` means in a stage. Returns false where nothing is left to be waited
- * for. */
-static bool time_is_up(struct supervised *child, enum stage *stage, int64_t *until)
+/* What the passing of `until` means in a stage. */
+static void time_is_up(struct supervised *child)
 {
-	switch (*stage) {
-	case STAGE_RUNNING:
+	switch (child->stage) {
+	case SUPERVISED_RUNS:
 		child->timed_out = true;
 		kill(-child->pid, SIGTERM);
-		*stage = STAGE_TERMINATED;
-		*until = clock_ms() + TERM_GRACE_MS;
-		return true;
-	case STAGE_TERMINATED:
+		child->stage = SUPERVISED_TERMINATED;
+		child->until_ms = clock_ms() + TERM_GRACE_MS;
+		break;
+	case SUPERVISED_TERMINATED:
 		kill(-child->pid, SIGKILL);
-		*stage = STAGE_KILLED;
-		return true;
-	case STAGE_KILLED:
-		return true;
-	case STAGE_DRAINING:
+		child->stage = SUPERVISED_KILLED;
+		break;
+	case SUPERVISED_DRAINS:
+		child->stage = SUPERVISED_ENDED;
+		break;
+	case SUPERVISED_KILLED:
+	case SUPERVISED_ENDED:
 		break;
 	}
-	return false;
 }
 
-static int wait_ms(enum stage stage, int64_t until)
+/* -1: no end. */
+static int64_t left_ms(const struct supervised *child)
 {
-	int64_t left = until - clock_ms();
+	int64_t left = child->until_ms - clock_ms();
 
-	/* A process that even KILL does not end: this wait has no end, and the watchdog may say so. */
-	if (stage == STAGE_KILLED)
+	if (child->stage == SUPERVISED_KILLED || child->stage == SUPERVISED_ENDED)
 		return -1;
-	return left > 0 ? notify_wait_ms(left) : 0;
+	return left > 0 ? left : 0;
 }
 
-static int watch(struct supervised *child, int pidfd, int timeout_ms, struct err *err)
+enum { FD_OUT, FD_ERR, FD_PID, FDS_EACH };
+
+static void put(const struct supervised *child, struct pollfd fds[FDS_EACH])
 {
-	enum stage stage = STAGE_RUNNING;
-	int64_t until = clock_ms() + timeout_ms;
+	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
+		fds[i] = (struct pollfd) {.fd = child->pipes[i].fd, .events = POLLIN};
+	fds[FD_PID] = (struct pollfd) {
+		.fd = child->stage >= SUPERVISED_DRAINS ? -1 : child->pidfd,
+		.events = POLLIN,
+	};
+}
 
-	while (stage != STAGE_DRAINING || pipes_are_open(child)) {
-		struct pollfd fds[] = {
-			{.fd = child->pipes[0].fd, .events = POLLIN},
-			{.fd = child->pipes[1].fd, .events = POLLIN},
-			{.fd = stage == STAGE_DRAINING ? -1 : pidfd, .events = POLLIN},
-		};
-
-		if (poll(fds, ARRAY_SIZE(fds), wait_ms(stage, until)) < 0 && errno != EINTR)
-			return err_errno(err, "wait for a child");
-		for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++) {
-			if (fds[i].revents)
-				read_pipe(&child->pipes[i].fd, child->pipes[i].to,
-					  &child->read_error);
-		}
-		if (fds[2].revents) {
-			stage = STAGE_DRAINING;
-			until = clock_ms() + DRAIN_GRACE_MS;
-		} else if (wait_ms(stage, until) == 0 && !time_is_up(child, &stage, &until)) {
-			break;
-		}
+static void take(struct supervised *child, const struct pollfd fds[FDS_EACH])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
+		if (fds[i].revents)
+			read_pipe(&child->pipes[i].fd, child->pipes[i].to, &child->read_error);
+	if (fds[FD_PID].revents) {
+		child->stage = SUPERVISED_DRAINS;
+		child->until_ms = clock_ms() + DRAIN_GRACE_MS;
+	} else if (left_ms(child) == 0) {
+		time_is_up(child);
 	}
+	if (child->stage == SUPERVISED_DRAINS && !pipes_are_open(child))
+		child->stage = SUPERVISED_ENDED;
+}
+
+int supervise_turn(struct supervised *const *children, size_t n, int64_t wait_ms, struct err *err)
+{
+	AUTO_FREE struct pollfd *fds = xcalloc(n * FDS_EACH, sizeof(*fds));
+
+	for (size_t i = 0; i < n; i++) {
+		int64_t left = left_ms(children[i]);
+
+		put(children[i], &fds[i * FDS_EACH]);
+		if (left >= 0 && (wait_ms < 0 || left < wait_ms))
+			wait_ms = left;
+	}
+	/* A process that even KILL does not end: this wait has no end, and the watchdog may say so. */
+	if (poll(fds, n * FDS_EACH, wait_ms < 0 ? -1 : notify_wait_ms(wait_ms)) < 0 &&
+	    errno != EINTR)
+		return err_errno(err, "wait for a child");
+	for (size_t i = 0; i < n; i++)
+		take(children[i], &fds[i * FDS_EACH]);
 	return 0;
 }
 
@@ -129,26 +141,50 @@ static void reap(struct supervised *child)
 	child->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int supervise(struct supervised *child, int timeout_ms, struct err *err)
+int supervise_end(struct supervised *child, struct err *err)
 {
-	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
-	int rc;
-
-	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
-		fcntl(child->pipes[i].fd, F_SETFL, O_NONBLOCK);
-	rc = pidfd < 0 ? err_errno(err, "watch a child") : watch(child, pidfd, timeout_ms, err);
 	/*
 	 * As long as the child is not reaped, its group's number is not given to another. What
 	 * outlived a deadline, or holds a pipe, ends here.
 	 */
-	if (rc < 0 || child->timed_out || pipes_are_open(child))
+	if (child->stage != SUPERVISED_ENDED || child->timed_out || pipes_are_open(child))
 		kill(-child->pid, SIGKILL);
 	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
 		close_pipe(&child->pipes[i].fd);
+	close_pipe(&child->pidfd);
 	reap(child);
-	if (rc == 0 && child->read_error) {
+	if (child->read_error) {
 		errno = child->read_error;
 		return err_errno(err, "read what a child wrote");
 	}
-	return rc;
+	return 0;
+}
+
+int supervise_begin(struct supervised *child, int timeout_ms, struct err *err)
+{
+	struct err ignored = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(child->pipes); i++)
+		fcntl(child->pipes[i].fd, F_SETFL, O_NONBLOCK);
+	child->stage = SUPERVISED_RUNS;
+	child->until_ms = clock_ms() + timeout_ms;
+	child->pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	if (child->pidfd >= 0)
+		return 0;
+	err_errno(err, "watch a child");
+	supervise_end(child, &ignored);
+	return -1;
+}
+
+int supervise(struct supervised *child, int timeout_ms, struct err *err)
+{
+	struct err ignored = {0};
+	int rc = 0;
+
+	if (supervise_begin(child, timeout_ms, err) < 0)
+		return -1;
+	while (rc == 0 && child->stage != SUPERVISED_ENDED)
+		rc = supervise_turn(&child, 1, -1, err);
+	/* The first error is the one that counts. */
+	return supervise_end(child, rc < 0 ? &ignored : err) < 0 ? -1 : rc;
 }

@@ -32,7 +32,7 @@ enum boot_phase {
 	BOOT_DRAIN,   /* time for what still comes to machines that go */
 	BOOT_REMOVE,  /* machines that no longer belong */
 	BOOT_LAST,    /* what they stood on */
-	BOOT_DELIVER, /* credentials, once all else is done: machines take their time to come up */
+	BOOT_DELIVER, /* credentials, to many at the same time, once all else is done: machines take their time to come up */
 };
 
 enum boot_verb { BOOT_CREATE, BOOT_CHANGE, BOOT_ASSIGN, BOOT_WAIT, BOOT_DELETE, BOOT_SEND };
@@ -40,6 +40,7 @@ enum boot_state { BOOT_PLANNED, BOOT_RUNNING, BOOT_DONE, BOOT_FAILED };
 
 struct boot;
 struct boot_step;
+struct visit;
 
 /* What a step does. start() does it, or begins it and leaves the step running; then poll() is called
  * with all the steps of the phase that have the same work, until none is. */
@@ -77,7 +78,8 @@ struct boot_step {
 	int64_t id;      /* of a droplet */
 	const char *key; /* the id of a firewall or VPC */
 	struct boot_node *node;
-	int64_t action; /* that was begun; 0: not known */
+	int64_t action;      /* that was begun; 0: not known */
+	struct visit *visit; /* at a machine that credentials go to (deliver_ssh.h) */
 };
 
 struct boot_options {
@@ -125,7 +127,6 @@ struct boot_cloud {
 	bool firewall_is_right;
 	int64_t listed_ms; /* when the droplets were listed last */
 	unsigned polls;
-	unsigned looks;             /* for credentials */
 	struct strvec address_tags; /* of the cluster's reserved IPs, now or once */
 	struct strvec
 		loose_tags; /* of keys of the cluster's droplets (contact.h), and on nothing */

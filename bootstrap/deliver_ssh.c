@@ -1,5 +1,5 @@
-/* The steps that bring credentials to machines. Each look at a machine is one ssh: one that is not up
- * yet is looked at again, one that is not who it should be is not. */
+#include "bootstrap/deliver_ssh.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/process.h"
 #include "base/strvec.h"
 #include "bootstrap/contact.h"
 #include "bootstrap/deliver.h"
@@ -16,8 +15,7 @@
 
 #define ANSWER_MAX ((size_t)64 << 10)
 /* For one look. ssh itself gives up where nobody answers, or what answers falls silent. */
-#define LOOK_MS 120000
-#define PAUSE_MAX_MS 10000
+#define VISIT_MS 120000
 #define SSH_FAILED 255
 #define NOT_FOUND 127
 
@@ -26,7 +24,7 @@ static void release_json(json_t **json)
 	json_decref(*json);
 }
 
-static int fail(struct boot *boot, struct boot_step *step, const char *why)
+int visit_failed(struct boot *boot, struct boot_step *step, const char *why)
 {
 	boot_set(boot, step, BOOT_FAILED, pool_strdup(boot->pool, why));
 	return 0;
@@ -138,11 +136,12 @@ static int take_answer(struct boot *boot, struct boot_step *step, const struct s
 	struct droplet *droplet = step->node->droplet;
 
 	if (!answer)
-		return fail(boot, step, "it answered something else than dynia does");
+		return visit_failed(boot, step, "it answered something else than dynia does");
 	if (!hex && !droplet->host_key)
-		return fail(boot, step,
-			    "it took the credentials, and has no ssh_host_ed25519_key.pub to be "
-			    "known by: make one, then run it again");
+		return visit_failed(
+			boot, step,
+			"it took the credentials, and has no ssh_host_ed25519_key.pub to be "
+			"known by: make one, then run it again");
 	if (droplet_pin(boot, droplet, droplet->host_key ? droplet->host_key : hex, err) < 0)
 		return -1;
 	step->detail =
@@ -188,17 +187,15 @@ static const char *explain(struct boot *boot, const struct boot_node *node, stru
 
 /* --- one look ------------------------------------------------------------------------------ */
 
-static int look_at(struct boot *boot, struct boot_step *step, struct err *err)
+int visit_begin(struct boot *boot, struct boot_step *step, struct err *err)
 {
 	const struct boot_node *node = step->node;
+	struct visit *visit = step->visit;
 	CLEANUP(strvec_release) struct strvec argv = STRVEC_INIT;
 	CLEANUP(strvec_release) struct strvec env = STRVEC_INIT;
 	CLEANUP(strbuf_wipe) struct strbuf message = STRBUF_INIT;
-	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
 	AUTO_CLOSE int fd = known_hosts(boot, node, err);
-	struct process_spec spec = {.timeout_ms = LOOK_MS, .capture_limit = ANSWER_MAX};
-	const char *why;
-	int late;
+	struct process_spec spec = {.timeout_ms = VISIT_MS, .capture_limit = ANSWER_MAX};
 
 	if (fd < 0 || deliver_message(boot->cluster, boot->options.credentials, node->node->name,
 				      &message, err) < 0)
@@ -209,7 +206,29 @@ static int look_at(struct boot *boot, struct boot_step *step, struct err *err)
 	spec.env = env.v;
 	spec.stdin_data = message.buf;
 	spec.stdin_len = message.len;
-	late = process_run_until(&spec, &res, err);
+	visit->ssh = process_begin(&spec, err);
+	if (!visit->ssh)
+		return -1;
+	visit->known_hosts_fd = STEAL_FD(fd);
+	return 0;
+}
+
+void visit_stop(struct visit *visit)
+{
+	if (!visit->ssh)
+		return;
+	process_job_freep(&visit->ssh);
+	cleanup_close(&visit->known_hosts_fd);
+}
+
+int visit_end(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	const struct boot_node *node = step->node;
+	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
+	int late = process_end(&step->visit->ssh, &res, err);
+	const char *why;
+
+	cleanup_close(&step->visit->known_hosts_fd);
 	if (late < 0)
 		return -1;
 	if (!late && res.status == 0)
@@ -221,56 +240,11 @@ static int look_at(struct boot *boot, struct boot_step *step, struct err *err)
 	else if (res.status == NOT_FOUND)
 		why = "dynia is not installed there yet";
 	else
-		return fail(boot, step, last_line(boot, &res.errout));
+		return visit_failed(boot, step, last_line(boot, &res.errout));
 	if (!late && res.status == SSH_FAILED && is_refused(&res.errout))
-		return fail(boot, step, why);
+		return visit_failed(boot, step, why);
 	if (clock_ms() - step->began_ms > boot->options.machine_ms)
-		return fail(boot, step, pool_printf(boot->pool, "not in time: %s", why));
+		return visit_failed(boot, step, pool_printf(boot->pool, "not in time: %s", why));
 	boot_set(boot, step, BOOT_RUNNING, pool_printf(boot->pool, "waits: %s", why));
 	return 0;
 }
-
-/* --- the steps ----------------------------------------------------------------------------- */
-
-static int start_deliver(struct boot *boot, struct boot_step *step, struct err *err)
-{
-	const struct boot_node *node = step->node;
-
-	(void)err;
-	if (!node->public_address)
-		return fail(boot, step, "its droplet has no public address");
-	if (!node->droplet->contact && !node->droplet->host_key)
-		return fail(boot, step,
-			    pool_printf(boot->pool,
-					"nothing says how to know this machine: it has neither of "
-					"the tags " CONTACT_TAG "%s:KEY and " HOST_KEY_TAG
-					"%s:KEY. Bring the files by hand, or take another droplet "
-					"with --replace %s",
-					boot->cluster->name, boot->cluster->name,
-					node->node->name));
-	return 0;
-}
-
-/* All of them in turn, then a pause that grows. What goes wrong with one stops no other. */
-static int poll_deliver(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
-{
-	int64_t pause_ms = boot->cloud.api.wait_ms;
-	bool any = false;
-
-	(void)err;
-	for (size_t i = 0; i < n; i++) {
-		struct err failed = {0};
-
-		if (steps[i].state == BOOT_RUNNING && look_at(boot, &steps[i], &failed) < 0)
-			fail(boot, &steps[i], failed.msg);
-		any = any || steps[i].state == BOOT_RUNNING;
-		boot_tick(boot);
-	}
-	for (unsigned looks = boot->cloud.looks++; looks && pause_ms < PAUSE_MAX_MS; looks /= 2)
-		pause_ms *= 2;
-	if (any)
-		clock_sleep_ms(pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
-	return 0;
-}
-
-const struct boot_work work_deliver = {start_deliver, poll_deliver};

@@ -6,7 +6,9 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
+import threading
 
 import yaml
 
@@ -95,6 +97,46 @@ class Host:
         return (self.root / "log").read_text(encoding="utf-8").count("Accepted publickey")
 
 
+class Dragging:
+    """What answers as an ssh server does, and then says nothing that leads on, for as long as it is open: no deadline of ssh's own is met."""
+
+    IGNORE = struct.pack(">IBBI6x", 12, 6, 2, 0)
+
+    def __init__(self, where):
+        self.closing = threading.Event()
+        self.listener = socket.create_server((where, 22))
+        self.listener.settimeout(0.05)
+        self.open = []
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while not self.closing.wait(0.05):
+            try:
+                connection, _ = self.listener.accept()
+                connection.sendall(b"SSH-2.0-dragging\r\n")
+                self.open.append(connection)
+            except OSError:
+                pass
+            for connection in self.open:
+                try:
+                    connection.sendall(self.IGNORE)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.closing.set()
+        self.thread.join(10)
+        for end in (self.listener, *self.open):
+            end.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class Fleet(Cloud):
     """Droplets that boot as Hosts, and the operator's folder with credentials."""
 
@@ -160,6 +202,17 @@ class Fleet(Cloud):
 
     def kinds(self, name):
         return [tag.split(":", 1)[0] for tag in self.tags(name)]
+
+    def ssh_processes(self):
+        """The pids of every ssh with the fleet's key."""
+        found = []
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if str(self.identity) in (path / "cmdline").read_text(encoding="utf-8").split("\0")[1:] and (path / "comm").read_text(encoding="utf-8") == "ssh\n":
+                    found.append(int(path.name))
+            except OSError:
+                pass
+        return found
 
     def kill_when(self, happened, verb="apply"):
         """An apply that is killed once something has happened."""

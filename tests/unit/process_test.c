@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/alloc.h"
@@ -481,9 +482,117 @@ static void test_call_fails(void **state)
 	assert_true(clock_ms() - before < 3000);
 }
 
+/* --- several at the same time --- */
+
+static struct process_job *begin(const struct process_spec *spec)
+{
+	struct err err = {0};
+	struct process_job *job = process_begin(spec, &err);
+
+	if (!job)
+		fail_msg("%s", err.msg);
+	return job;
+}
+
+static void wait_for_both(struct process_job *const jobs[2])
+{
+	struct err err = {0};
+
+	while (!process_has_ended(jobs[0]) || !process_has_ended(jobs[1]))
+		if (process_wait(jobs, 2, -1, &err) < 0)
+			fail_msg("%s", err.msg);
+}
+
+/* Each waits for the other one: neither would end before the other began. */
+static void test_at_the_same_time(void **state)
+{
+	CLEANUP(scratch_release) struct scratch dir = scratch_make();
+	struct process_spec first = SHELL("cat; echo x >there; read y <back; echo $y; exit 3");
+	struct process_spec second = SHELL("read x <there; echo $x >&2; echo y >back");
+	struct process_job *jobs[2];
+	struct err err = {0};
+	int before = count_open_fds();
+	RESULT(res);
+
+	(void)state;
+	first.cwd = second.cwd = dir.path;
+	assert_int_equal(mkfifoat(dir.fd, "there", 0600), 0);
+	assert_int_equal(mkfifoat(dir.fd, "back", 0600), 0);
+	first.stdin_data = "in ";
+	first.stdin_len = 3;
+	jobs[0] = begin(&first);
+	jobs[1] = begin(&second);
+	first.argv = second.argv = NULL;
+	wait_for_both(jobs);
+	assert_int_equal(process_end(&jobs[0], &res, &err), 0);
+	assert_null(jobs[0]);
+	assert_int_equal(res.status, 3);
+	assert_string_equal(res.out.buf, "in y\n");
+	assert_int_equal(process_end(&jobs[1], &res, &err), 0);
+	assert_int_equal(res.status, 0);
+	assert_string_equal(res.out.buf, "");
+	assert_string_equal(res.errout.buf, "x\n");
+	assert_int_equal(count_open_fds(), before);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* The deadline is each one's own, and so is the cap. */
+static void test_at_the_same_time_with_limits(void **state)
+{
+	struct process_spec late = SHELL("echo so far; exec sleep 300");
+	struct process_spec large = SHELL("head -c 500000 /dev/zero");
+	struct process_job *jobs[2];
+	struct err err = {0};
+	RESULT(res);
+
+	(void)state;
+	late.timeout_ms = 100;
+	large.capture_limit = 10;
+	jobs[0] = begin(&late);
+	jobs[1] = begin(&large);
+	wait_for_both(jobs);
+	assert_int_equal(process_end(&jobs[0], &res, &err), 1);
+	assert_int_equal(res.status, 128 + SIGTERM);
+	assert_string_equal(res.out.buf, "so far\n");
+	assert_int_equal(process_end(&jobs[1], &res, &err), 0);
+	assert_int_equal(res.status, 0);
+	assert_int_equal(res.out.len, 10);
+	assert_true(res.out.overflow);
+}
+
+/* One that has not ended, and what it has begun: the pipe has no writer any more. */
+static void test_ended_before_its_end(void **state)
+{
+	struct process_spec spec = SHELL("trap '' TERM; echo ready; sleep 300 & wait");
+	struct process_job *job = begin(&spec);
+	struct process_spec none = {.argv = ARGV("/does/not/exist"), .timeout_ms = 1000};
+	struct err err = {0};
+	int ends[2];
+	char byte;
+
+	(void)state;
+	process_job_freep(&job);
+	assert_null(job);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(pipe(ends), 0);
+	spec = SHELL("sleep 300 & echo; exec sleep 300");
+	spec.keep_fd = ends[1];
+	job = begin(&spec);
+	close(ends[1]);
+	process_job_freep(&job);
+	assert_int_equal(read(ends[0], &byte, 1), 0);
+	close(ends[0]);
+	process_job_freep(&job);
+	assert_null(process_begin(&none, &err));
+	assert_non_null(strstr(err.msg, "/does/not/exist"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_at_the_same_time),
+		cmocka_unit_test(test_at_the_same_time_with_limits),
+		cmocka_unit_test(test_ended_before_its_end),
 		cmocka_unit_test(test_output_and_status),
 		cmocka_unit_test(test_signal_status),
 		cmocka_unit_test(test_input),
