@@ -136,8 +136,9 @@ def test_the_unit_tests(built, tell):
     # install what all tests need.)
     tree, = built.root.path("/src/build/deb").glob("dynia-*/")
     built.root.run("cp", "-a", "/src/tests", f"/src/build/deb/{tree.name}")
-    said = built.root.run("make", "-C", f"/src/build/deb/{tree.name}", "-j2", "--old-file=tools", "unit",
-                          "CFLAGS=-O0 -U_FORTIFY_SOURCE", "LDFLAGS=-fno-lto", timeout=1200).stdout
+    done = built.root.run("make", "-C", f"/src/build/deb/{tree.name}", "-j2", "--old-file=tools", "unit",
+                          "CFLAGS=-O0 -U_FORTIFY_SOURCE", "LDFLAGS=-fno-lto", timeout=1200)
+    said = done.stdout + done.stderr
     assert "CC    base/" not in said
     passed = sum(map(int, re.findall(r"^\[  PASSED  \] (\d+) test", said, re.M)))
     tell(f"{built.name}: {passed} unit tests built and run in {time.monotonic() - began:.0f} s")
