@@ -11,6 +11,7 @@ PACKAGES_unit := check
 PACKAGES_check := run check deb
 PACKAGES_e2e := run check deb
 PACKAGES_contract := run check contract
+PACKAGES_distributions := run check deb
 PACKAGES_golden := run check
 PACKAGES_bench := run check
 PACKAGES_bench-fleet := run check
@@ -55,13 +56,16 @@ corpora: tools $(FUZZ_BIN) ## the fuzzers' corpora, once through
 
 # Files of tests, two at a time: most of them wait for programs more than they compute. WORKERS=0 runs them in one process.
 WORKERS ?= 2
-E2E_FLAGS ?= -m "not contract"
+E2E_FLAGS ?= -m "not contract and not distributions"
 
 e2e: tools all $(TOOL_BIN) ## golden cases and end-to-end tests, on real programs
 	@$(PYTEST) $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadgroup) $(E2E_FLAGS) tests/e2e
 
 contract: tools all ## the clouds' doubles, and calls to them, against the published descriptions in ../shared/contract
 	@$(PYTEST) -m contract tests/e2e/test_prism.py
+
+distributions: tools all ## the package, built and used on Debian 13, Ubuntu 22.04 and 24.04, whose archives it needs
+	@$(PYTEST) -m distributions tests/e2e/test_clean_roots.py
 
 golden: tools all ## write tests/cases/*/*/want and error anew: read the diff
 	@GOLDEN=1 $(PYTEST) tests/e2e/test_golden_valid.py tests/e2e/test_golden_invalid.py
@@ -168,5 +172,5 @@ generated: all ## fail where generating those files again changes one
 	@for f in schema/cluster.json schema/service.json schema/agent.json reference.md dynia.1; do \
 		cmp $(O)/generated/$$f docs/$$f || { echo "run make schema, and commit what it writes" >&2; exit 1; }; done
 
-.PHONY: check contract unit corpora e2e golden sanitize fuzz fuzz-run coverage bench bench-fleet demo lint lint-compilers lint-headers \
+.PHONY: check contract distributions unit corpora e2e golden sanitize fuzz fuzz-run coverage bench bench-fleet demo lint lint-compilers lint-headers \
 	lint-layers lint-tidy lint-cppcheck lint-format lint-text programs format schema generated

@@ -19,6 +19,7 @@ def pytest_configure(config):
     # Two test processes cannot meet on an address, a port or a bridge.
     docker_host.isolate()
     config.addinivalue_line("markers", "contract: needs the published descriptions of the clouds' APIs beside the checkout: make contract")
+    config.addinivalue_line("markers", "distributions: from other archives than this machine's: make distributions")
     config.addinivalue_line("markers", "heavy: machines, disks, load, or other programs' behaviour: not for the sanitizers")
 
 
