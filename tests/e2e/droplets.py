@@ -108,23 +108,28 @@ class Droplets(Machines):
 
     def create(self, droplet):
         """The API answers at once; it boots meanwhile."""
-        thread = threading.Thread(target=self._boot, args=(droplet,), daemon=True)
-        self.threads.append(thread)
-        thread.start()
+        self._meanwhile(self._boot, droplet)
 
     def _boot(self, droplet):
-        try:
-            with self.lock:
-                machine = self.add(droplet["name"], lambda machines, _, number: Droplet(machines, number, droplet))
-            machine.start()
-        except Exception as error:  # pylint: disable=broad-except
-            self.failed.append(error)
+        with self.lock:
+            machine = self.add(droplet["name"], lambda machines, _, number: Droplet(machines, number, droplet))
+        machine.start()
 
     def destroy(self, droplet):
-        """Its power and its disk are gone."""
+        """Likewise its power and its disk go meanwhile: a wait for them is a wait until its folder is gone."""
         for machine in [m for m in self.machines if m.droplet["id"] == droplet["id"]]:
-            machine.remove()
             self.machines.remove(machine)
+            self._meanwhile(machine.remove)
+
+    def _meanwhile(self, work, *argv):
+        def run_it():
+            try:
+                work(*argv)
+            except Exception as error:  # pylint: disable=broad-except
+                self.failed.append(error)
+        thread = threading.Thread(target=run_it, daemon=True)
+        self.threads.append(thread)
+        thread.start()
 
     def machine(self, name):
         """The one with this name, once it runs."""

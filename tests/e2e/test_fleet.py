@@ -5,7 +5,7 @@ sent. cloud-init asks the metadata service and does what the user-data says; the
 and apt installs it; the agents reach the repository by https (git http-backend behind nginx), and Docker pulls from a registry with TLS.
 The repository is closed: its password, and the clouds' tokens for the node that holds the address, are in a folder of the operator's,
 and `bootstrap apply` brings them by ssh to each droplet that has proved who it is. Nothing else logs in: what the test wants to know,
-it reads from the repository's status refs, or asks as a visitor.
+it reads from the repository's status refs or a machine's disk, or asks as a visitor.
 
 The image is what a cloud's is (images.py): HAProxy, Caddy, keepalived, Docker and the libraries that the package needs are Debian's own
 packages, which apt installs at the first boot from the mirror that the image names. That is an archive with just these, served
@@ -402,7 +402,7 @@ def test_a_machine_that_is_lost_is_replaced(fleet, clock):
     fleet.wait_for(lambda: fleet.has_reserved_ip() in others, "reserved IP at the new holder")
     clock("it has taken the reserved IP")
     fleet.ocean.lose(f"shop-{gone}")
-    assert not before.folder.exists()
+    fleet.wait_for(lambda: not before.folder.exists(), "end of the machine")
     said, _ = fleet.bootstrap("apply")
     assert f"no credentials were brought to {gone}: dynia bootstrap credentials --credentials DIR does that" in said
     clock("bootstrap apply, by somebody who forgets the credentials")
@@ -442,6 +442,7 @@ def test_another_package_is_not_installed_and_a_node_that_is_named_no_more_goes(
     clock("a droplet whose package is another one")
     fleet.repository.git("checkout", "--", ".")
     fleet.bootstrap("apply", "--yes")
-    assert not droplet.folder.exists() and "late-newt.example.com" not in fleet.records()
+    fleet.wait_for(lambda: not droplet.folder.exists(), "end of the machine")
+    assert "late-newt.example.com" not in fleet.records()
     assert fleet.is_one() and not fleet.repository.has_status("late-newt", "shop")
     clock("it is gone again")
