@@ -327,8 +327,8 @@ static int find_tagged(void *arg, struct err *err)
 	return 0;
 }
 
-/* Between the two requests the tag is on nothing, and another run, which takes it for one that was left behind, may
- * delete it: then it is made once more. */
+/* Until it has been given to the droplet the tag is on nothing, and another run, which takes it for one that was left
+ * behind, may delete it, also a moment too late, when the droplet has it: then it is made once more. */
 static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct err *err)
 {
 	struct finding_tag f = {.boot = boot, .droplet = droplet, .tag = tag};
@@ -340,22 +340,27 @@ static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct e
 		json_pack("{s[{ss ss}]}", "resources", "resource_id",
 			  pool_printf(boot->pool, "%" PRId64, droplet), "resource_type", "droplet");
 
-	for (unsigned tried = 1;; tried++) {
+	for (unsigned tried = 0; tried < TAG_TRIES; tried++) {
 		CLEANUP(release_json) json_t *answer = NULL;
+		int found;
 
 		if (make_tag(boot, tag, err) < 0)
 			return -1;
-		if (api_create(api, path, resources, find_tagged, &f, &answer, err) >= 0)
-			return 0;
-		if (api->status != 404 || f.no_droplet)
-			return -1;
-		if (tried == TAG_TRIES)
-			return err_wrap(err,
-					"tag '%s' was gone %u times before the droplet had it: "
-					"run it again when nobody else does",
-					tag, tried);
-		err_clear(err);
+		if (api_create(api, path, resources, find_tagged, &f, &answer, err) < 0) {
+			if (api->status != 404 || f.no_droplet)
+				return -1;
+			err_clear(err);
+			continue;
+		}
+		found = 1;
+		if (found)
+			return found < 0 ? -1 : 0;
 	}
+	return err_set(
+		err, ERR_NETWORK,
+		"tag '%s' was gone %d times as soon as it was made: run it again when nobody "
+		"else does",
+		tag, TAG_TRIES);
 }
 
 int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err)

@@ -31,7 +31,8 @@ class DigitalOcean(Double):
         self.boot_seconds, self.action_seconds = boot_seconds, action_seconds
         # Called with the droplet, also with what the API does not show: `_v4`, the addresses that it gets, and `_user_data`.
         self.on_create, self.on_destroy = on_create, on_destroy
-        self.on_tag = None  # called with the name of a tag once it was made, before that is answered
+        # Called with the name of a tag once it was made, and once droplets have got it, before that is answered.
+        self.on_tag, self.on_tagged = None, None
         self.images = {"ubuntu-24-04-x64", "debian-12-x64"}
         self.errored_droplets = set()  # names whose creation ends in an error
         self.next_id = 3164000
@@ -249,6 +250,8 @@ class DigitalOcean(Double):
                 raise self.unprocessable(call, "resource_id must be a text, and resource_type droplet")
             droplet = self.find_droplet(resource["resource_id"])
             droplet["tags"] = [*droplet["tags"], *([] if name in droplet["tags"] else [name])]
+        if self.on_tagged:
+            self.on_tagged(name)
         return 204, None
 
     def get_tag(self, _call, name):
