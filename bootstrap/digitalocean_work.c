@@ -352,7 +352,7 @@ static int add_tag(struct boot *boot, int64_t droplet, const char *tag, struct e
 			err_clear(err);
 			continue;
 		}
-		found = 1;
+		found = find_any_tag(&f, err);
 		if (found)
 			return found < 0 ? -1 : 0;
 	}
