@@ -65,12 +65,12 @@ def test_one_that_leads_nowhere_holds_up_no_other(booted):
 
 def test_many_are_served_so_many_at_a_time(booted):
     """Each host answers when the test lets it: the last that came first. The lines come in that order, whole, one a node; a place that
-    is free is taken by the next at once, and there are no more than so many."""
+    is free is taken by the next at once, and there are no more than so many. Where the test fails, they end with their folders."""
     names = [f"node-{i:02}" for i in range(MANY)]
     fleet = booted(names)
     boot(fleet, names)
     for host in fleet.hosts.values():
-        host.answer_with(f"cat >{host.root}/message; : >{host.root}/came; while [ ! -e {host.root}/go ]; do sleep 0.05; done; "
+        host.answer_with(f"cat >{host.root}/message; : >{host.root}/came; while [ ! -e {host.root}/go ]; do [ -d {host.root} ] || exit 1; sleep 0.05; done; "
                          f"exec {DYNIA} credentials install --root {host.root} <{host.root}/message")
     gone = []
     with delivery(fleet) as (process, said):
