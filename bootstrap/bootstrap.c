@@ -166,6 +166,12 @@ void boot_set(struct boot *boot, struct boot_step *step, enum boot_state state, 
 		boot->options.progress(boot->options.progress_arg, boot, step);
 }
 
+int boot_done(struct boot *boot, struct boot_step *step)
+{
+	boot_set(boot, step, BOOT_DONE, "");
+	return 0;
+}
+
 void boot_tick(struct boot *boot)
 {
 	if (boot->options.progress)

@@ -28,6 +28,14 @@ void machines_plan_removals(struct boot *boot);
 void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct droplet *droplet,
 			 const char *because);
 
+/* digitalocean_tags.c. A tag that is there already is made. */
+int tag_make(struct boot *boot, const char *tag, struct err *err);
+/* After the droplet, which is not known without them: cut off between, tags of nothing are left, which the next run deletes. */
+int droplet_unpin(struct boot *boot, int64_t id, struct err *err);
+
+/* digitalocean_work.c: deletes FOLDER/KEY of the step. */
+int cloud_delete_at(struct boot *boot, struct boot_step *step, const char *folder, struct err *err);
+
 /* digitalocean_delivery.c: credentials to whoever was made for it and has none yet; to all that are asked for. */
 int delivery_plan_first(struct boot *boot, struct err *err);
 int delivery_plan(struct boot *boot, struct err *err);

@@ -113,6 +113,5 @@ static int start_drain(struct boot *boot, struct boot_step *step, struct err *er
 		return -1;
 	boot_set(boot, step, BOOT_RUNNING, "what is under way ends");
 	pause_for(boot, boot->options.drain_ms);
-	boot_set(boot, step, BOOT_DONE, "");
-	return 0;
+	return boot_done(boot, step);
 }

@@ -27,6 +27,8 @@ struct boot_step *boot_add(struct boot *boot, enum boot_phase phase, enum boot_v
 void boot_note(struct boot *boot, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A step is in another state, or waits for something else; tells who watches. */
 void boot_set(struct boot *boot, struct boot_step *step, enum boot_state state, const char *now);
+/* It is done. Always returns 0. */
+int boot_done(struct boot *boot, struct boot_step *step);
 /* Time has passed. */
 void boot_tick(struct boot *boot);
 /* What is known of the addresses, for the records. */
@@ -35,7 +37,7 @@ struct dns_addresses boot_addresses(struct boot *boot);
 bool boot_is_extra(const struct boot *boot, const struct droplet *droplet);
 struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
 
-/* digitalocean_work.c */
+/* digitalocean_work.c, _machines_work.c and _tags.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,
 	work_assign, work_delete_droplet, work_delete_address, work_delete_firewall,
 	work_delete_vpc, work_delete_tag, work_delete_loose_tag, work_deliver;

@@ -1,5 +1,6 @@
 /* What DigitalOcean has of a cluster's, and the steps from there: its parts in order. The parts are in digitalocean_network.c,
- * _machines.c, _address.c and _delivery.c, the work itself in digitalocean_work.c. */
+ * _machines.c, _address.c and _delivery.c, the work itself in digitalocean_work.c,
+ * _machines_work.c and _tags.c. */
 #include <stdlib.h>
 
 #include "base/clock.h"
