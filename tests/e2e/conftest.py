@@ -16,8 +16,10 @@ import harness
 def pytest_configure(config):
     # Fixtures end what they started, also where the run is ended from outside.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Two test processes cannot meet on an address, a port or a bridge.
-    docker_host.isolate()
+    # Two test processes cannot meet on an address, a port or a bridge. One that only starts the others stays where packages are
+    # installed from: that is where they come from.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        docker_host.isolate()
     config.addinivalue_line("markers", "contract: needs the published descriptions of the clouds' APIs beside the checkout: make contract")
     config.addinivalue_line("markers", "distributions: from other archives than this machine's: make distributions")
     config.addinivalue_line("markers", "heavy: machines, disks, load, or other programs' behaviour: not for the sanitizers")
