@@ -114,6 +114,8 @@ int exec_wait_report(int report_fd, const char *name, struct err *err)
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return 0;
+	if (n < 0)
+		return err_errno(err, "run '%s': hear whether it began", name);
 	if (n != sizeof(report))
 		return err_set(err, ERR_SYSTEM, "run '%s': the child died before it began", name);
 	errno = report.error;

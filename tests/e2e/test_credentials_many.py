@@ -17,8 +17,10 @@ AT_ONCE, MANY = 8, 20
 def delivery(fleet, timeout="60s"):
     """A delivery that runs; gives the process and a function for the lines that it has said."""
     out = fleet.folder / "said"
+    # A shell has what it starts in the background ignore INT, and that is inherited.
     with open(out, "wb") as file, subprocess.Popen(fleet.argv("credentials", *fleet.options(timeout)), env=fleet.env,
-                                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file) as process:
+                                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file,
+                                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
         try:
             yield process, lambda: out.read_text(encoding="utf-8").splitlines()
         finally:

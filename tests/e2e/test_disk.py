@@ -179,24 +179,32 @@ CALLS = "fsync,renameat,unlinkat,mkdirat,fdatasync,kill"
 
 
 def calls_of(node):
+    """All of them, and those from the journal on until it goes: the apply itself."""
     trace = node.root.parent / "trace"
     harness.run("strace", "-qq", "-o", trace, "-e", f"trace={CALLS}", *node.argv("--once"))
-    numbers, found = {}, []
+    numbers, found, journal = {}, [], []
     for line in trace.read_text(encoding="utf-8", errors="replace").splitlines():
         call = re.match(r"[a-z0-9]*", line)[0]
         if call in CALLS.split(","):
             numbers[call] = numbers.get(call, 0) + 1
             found.append((call, numbers[call]))
-    return found
+            if '"journal"' in line:
+                journal.append(len(found) - 1)
+    return found, found[journal[0] + 1:journal[-1] + 1]
+
+
+def spread(calls, most):
+    step = max(1, len(calls) // most)
+    return calls[step // 2::step]
 
 
 def test_power_cuts(powered):
     site, node, disk = powered
     change(site, 2)
-    every = calls_of(node)
-    step = max(1, len(every) // int(os.environ.get("DYNIA_CUTS", 10)))
+    every, apply = calls_of(node)
+    cuts = int(os.environ.get("DYNIA_CUTS", 10))
     cut_off = 0
-    for i, (call, n) in enumerate(every[step // 2::step], 3):
+    for i, (call, n) in enumerate(spread(every, cuts * 2 // 3) + spread(apply, cuts // 3), 3):
         commit = change(site, i)
         harness.run("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={n}",
                     *node.argv("--once"), check=False)

@@ -9,19 +9,9 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "tests/unit/group.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/test.h"
-
-/* True once nothing of the group is left. */
-static bool group_is_gone(pid_t group)
-{
-	for (int i = 0; i < 100; i++) {
-		if (kill(-group, 0) < 0 && errno == ESRCH)
-			return true;
-		clock_sleep_ms(20);
-	}
-	return false;
-}
 
 struct daemon_fixture {
 	struct scratch dir;

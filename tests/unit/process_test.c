@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "tests/unit/group.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/test.h"
 
@@ -243,17 +244,6 @@ static void test_without_standard_descriptors(void **state)
 	assert_int_equal(rc, 0);
 	assert_string_equal(res.out.buf, "in");
 	assert_string_equal(res.errout.buf, "err\n");
-}
-
-/* True once nothing of the group is left. */
-static bool group_is_gone(pid_t group)
-{
-	for (int i = 0; i < 100; i++) {
-		if (kill(-group, 0) < 0 && errno == ESRCH)
-			return true;
-		clock_sleep_ms(20);
-	}
-	return false;
 }
 
 static void test_deadline(void **state)
