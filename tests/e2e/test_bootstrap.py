@@ -901,7 +901,7 @@ def test_init_proposes_a_name_of_two_words(tmp_path):
 # --- a hundred nodes -------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_hundred_nodes():
+def test_a_hundred_nodes(tell):
     """Within the rate limits that the doubles keep: 250 a minute and 5,000 an hour, 1,200 in five minutes."""
     nodes = [f"n{i}" for i in range(100)]
     with Cloud(nodes=nodes, hosts=[f"h{i}" for i in range(50)]) as cloud:
@@ -914,8 +914,9 @@ def test_a_hundred_nodes():
         assert {s["state"] for s in done["steps"]} == {"done"} and len(cloud.ocean.droplets) == 100
         assert "nothing to do" in cloud.run("plan").stdout
         refused = [c for double in cloud.doubles for c in double.calls if c.status == 429]
-        print(json.dumps({"plan": {"calls": plan["calls"], "seconds": round(planned - began, 2)},
-                          "apply": {"calls": done["calls"], "seconds": round(applied - planned, 2)}}))
+        for verb, report, seconds in (("plan", plan, planned - began), ("apply", done, applied - planned)):
+            calls = ", ".join(f"{n} calls to {api}" for api, n in report["calls"].items())
+            tell(f"bootstrap {verb} of 100 nodes and 50 hosts: {calls}, {seconds:.1f} s")
         counts = cloud.ocean.counts()
         assert not refused and done["calls"]["digitalocean"] < 250
         assert counts["GET /v2/actions/*"] <= counts["GET /v2/droplets"], "not all of them at each look"
