@@ -126,19 +126,25 @@ static const char *sends_to(const struct node_status *status, const char *const 
 	return NULL;
 }
 
+/* What is not known counts as sending: a machine that goes by mistake does not come back. */
 static const char *what_it_says(const struct senders *s, const struct status_entry *entry,
 				const char *const *nodes, size_t n, struct pool *pool)
 {
 	struct node_status status;
-	struct err ignored = {0};
+	struct err err = {0};
 	const char *json, *to;
 	size_t len;
 
-	if (!cluster_find_node(s->cluster, entry->node) ||
-	    status_ref_read(s->mirror, entry->oid, pool, &json, &len, &ignored) < 0 ||
-	    status_from_json(json, len, pool, &status, &ignored) < 0 ||
-	    status_is_silent(&status, clock_wall_s()))
+	if (!cluster_find_node(s->cluster, entry->node))
 		return NULL;
+	if (status_ref_read(s->mirror, entry->oid, pool, &json, &len, &err) < 0 ||
+	    status_from_json(json, len, pool, &status, &err) < 0)
+		return pool_printf(pool, "the status of %s cannot be read: %s", entry->node,
+				   err.msg);
+	if (status_is_silent(&status, clock_wall_s()))
+		return NULL;
+	if (status.servers && !status.n_server_nodes)
+		return pool_printf(pool, "%s does not say to whom it sends", entry->node);
 	to = sends_to(&status, nodes, n);
 	return to ? pool_printf(pool, "%s, at %.7s, still sends to %s", entry->node,
 				status.applied ? status.applied : "nothing", to)

@@ -1,12 +1,14 @@
 """A droplet goes when no other node sends to it any more: `dynia bootstrap apply` reads that in the status refs of agents that run."""
 
+import json
+import os
 import re
 import subprocess
 
 import pytest
 
 from cloud import PACKAGE, Cloudflare, DigitalOcean, environment
-from harness import DYNIA, run, wait_for
+from harness import DYNIA, GIT_ENV, run, wait_for
 
 CLUSTER = "clusters/demo/cluster.yaml"
 PROVIDER = """provider:
@@ -96,6 +98,25 @@ def test_nothing_goes_where_the_commit_is_not_merged(droplets):
     # By force, and a node that nobody hears any more is not waited for.
     droplets.run("apply", "--yes", "--drain", "0")
     assert droplets.names() == ["demo-misty-owl"]
+
+
+@pytest.mark.parametrize("text, said", [("no status", "the status of misty-owl cannot be read"), (None, "misty-owl does not say to whom it sends")])
+def test_what_is_not_known_of_a_node_is_waited_for(droplets, text, said):
+    """A status that somebody has spoilt, and one that an older agent wrote."""
+    repository = droplets.site.repository
+    for node in droplets.nodes:
+        node.stop_agent()
+    status = repository.status("misty-owl")
+    del status["ingress"]["haproxy"]["nodes"]
+    bare = ("git", "-C", repository.bare)
+    blob = run(*bare, "hash-object", "-w", "--stdin", input=text or json.dumps(status)).stdout.strip()
+    tree = run(*bare, "mktree", input=f"100644 blob {blob}\tstatus.json\n").stdout.strip()
+    commit = run(*bare, "commit-tree", "-m", "status", tree, env={**os.environ, **GIT_ENV}).stdout.strip()
+    run(*bare, "update-ref", "refs/heads/status/demo/misty-owl", commit)
+    droplets.take_out()
+    done = droplets.run("apply", "--yes", "--drain", "1s", "--timeout", "1s", check=False)
+    assert done.returncode == 1 and said in done.stderr.strip().splitlines()[-1], done.stderr
+    assert droplets.names() == ["demo-brave-panda", "demo-misty-owl"]
 
 
 def test_a_repository_that_cannot_be_asked_is_told(droplets):
