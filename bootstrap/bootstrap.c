@@ -80,33 +80,38 @@ const struct node *boot_need_node(const struct cluster *cluster, const char *nam
 static bool is_wanted(const struct boot_provider *provider, const struct cluster *cluster,
 		      const struct boot_options *options)
 {
-	return provider->is_named(cluster) && (provider->plan_deliver || !options->deliver_only);
+	return (provider->is_named(cluster) || provider->outlives_its_name) &&
+	       (provider->plan_deliver || !options->deliver_only);
+}
+
+static int need_named(const struct boot *boot, struct err *err)
+{
+	const struct cluster *cluster = boot->cluster;
+
+	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
+		if (providers[i]->is_named(cluster) &&
+		    is_wanted(providers[i], cluster, &boot->options))
+			return 0;
+	return err_set(err, ERR_USAGE,
+		       "cluster '%s' names no provider: add provider.digitalocean%s to %s",
+		       cluster->name, boot->options.deliver_only ? "" : " or dns.cloudflare",
+		       cluster->path);
 }
 
 int boot_open(struct boot *boot, const struct cluster *cluster, const struct boot_options *options,
 	      struct err *err)
 {
-	size_t named = 0;
-
 	*boot = (struct boot) {.pool = pool_new(), .cluster = cluster, .options = *options};
 	boot->mark = cluster_mark(boot->pool, cluster->name);
 	name_nodes(boot);
-	for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
-		if (!is_wanted(providers[i], cluster, options))
-			continue;
-		named++;
-		if (providers[i]->open(boot, err) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
+		if (is_wanted(providers[i], cluster, options) && providers[i]->open(boot, err) < 0)
 			return -1;
-	}
 	if ((options->replace && !boot_need_node(cluster, options->replace, err)) ||
 	    (options->only_node && !boot_need_node(cluster, options->only_node, err)))
 		return -1;
-	if (!named)
-		return err_set(err, ERR_USAGE,
-			       "cluster '%s' names no provider: add provider.digitalocean%s to %s",
-			       cluster->name, options->deliver_only ? "" : " or dns.cloudflare",
-			       cluster->path);
-	return 0;
+	/* None is named, and one can be asked all the same: it may have something to take away. */
+	return boot->records.open ? 0 : need_named(boot, err);
 }
 
 void boot_release(struct boot *boot)
@@ -252,7 +257,7 @@ static int plan(struct boot *boot, bool destroy, struct err *err)
 			return -1;
 	}
 	sort_steps(boot);
-	return 0;
+	return boot->n_steps ? 0 : need_named(boot, err);
 }
 
 int boot_plan(struct boot *boot, struct err *err)

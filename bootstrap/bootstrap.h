@@ -76,7 +76,7 @@ struct boot_step {
 	const struct boot_work *work;
 	/* For the work: */
 	int64_t id;      /* of a droplet */
-	const char *key; /* the id of a firewall or VPC */
+	const char *key; /* the id of a firewall, VPC or zone */
 	struct boot_node *node;
 	int64_t action;      /* that was begun; 0: not known */
 	struct visit *visit; /* at a machine that credentials go to (deliver_ssh.h) */

@@ -341,7 +341,8 @@ struct syncing {
 	const char *zone_id;
 	const struct dns_wants *wants;
 	const char *mark;
-	size_t left; /* changes at the last look */
+	const char *comment; /* of the records that are looked at; NULL: all of them */
+	size_t left;         /* changes at the last look */
 	size_t sent;
 };
 
@@ -357,7 +358,7 @@ static int one_round(struct syncing *s, bool *ret_again, struct err *err)
 	size_t n;
 
 	*ret_again = false;
-	if (cloudflare_records(s->api, s->zone_id, pool, &records, err) < 0 ||
+	if (cloudflare_records(s->api, s->zone_id, s->comment, pool, &records, err) < 0 ||
 	    dns_compare(s->wants, &records, s->mark, pool, &changes, err) < 0)
 		return -1;
 	n = fill_batch(&changes, s->mark, batch);
@@ -378,24 +379,45 @@ static int one_round(struct syncing *s, bool *ret_again, struct err *err)
 	return 0;
 }
 
+static int sync(struct syncing *s, struct err *err)
+{
+	unsigned tried = 0;
+
+	for (;;) {
+		bool again;
+		int done = one_round(s, &again, err);
+
+		if (done > 0)
+			return 0;
+		if (done < 0 && (!again || api_pause(s->api, ++tried, err) < 0))
+			return -1;
+	}
+}
+
 int dns_sync(struct api *api, const char *zone_name, const struct dns_wants *wants,
 	     const char *mark, size_t *ret_changed, struct err *err)
 {
 	CLEANUP(pool_freep) struct pool *pool = pool_new();
 	struct syncing s = {.api = api, .wants = wants, .mark = mark, .left = SIZE_MAX};
-	unsigned tried = 0;
+	int failed;
 
 	*ret_changed = 0;
 	if (cloudflare_zone(api, zone_name, pool, &s.zone_id, err) < 0)
 		return -1;
-	for (;;) {
-		bool again;
-		int done = one_round(&s, &again, err);
+	failed = sync(&s, err);
+	*ret_changed = s.sent;
+	return failed;
+}
 
-		*ret_changed = s.sent;
-		if (done > 0)
-			return 0;
-		if (done < 0 && (!again || api_pause(api, ++tried, err) < 0))
-			return -1;
-	}
+int dns_clear(struct api *api, const char *zone_id, const char *mark, struct err *err)
+{
+	const struct dns_wants none = {0};
+	struct syncing s = {.api = api,
+			    .zone_id = zone_id,
+			    .wants = &none,
+			    .mark = mark,
+			    .comment = mark,
+			    .left = SIZE_MAX};
+
+	return sync(&s, err);
 }

@@ -1,6 +1,6 @@
 /*
  * Which records a cluster wants, what differs from those that are there, and the changes: pure, but
- * for dns_sync(). Records that are ours bear the cluster's mark as their comment (cluster_mark());
+ * for dns_sync() and dns_clear(). Records that are ours bear the cluster's mark as their comment (cluster_mark());
  * others are never changed, and one that stands in the way is an error that names it.
  */
 #ifndef BOOTSTRAP_DNS_H
@@ -61,5 +61,7 @@ const char *dns_type(const char *address);
  */
 int dns_sync(struct api *api, const char *zone_name, const struct dns_wants *wants,
 	     const char *mark, size_t *ret_changed, struct err *err);
+/* Takes away all that is ours in a zone, which is known by its id. */
+int dns_clear(struct api *api, const char *zone_id, const char *mark, struct err *err);
 
 #endif

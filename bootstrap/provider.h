@@ -7,6 +7,8 @@
 struct boot_provider {
 	const char *name;
 	bool (*is_named)(const struct cluster *cluster);
+	/* Is called also where the file names it no more: for what it has of the cluster's still. */
+	bool outlives_its_name;
 	int (*open)(struct boot *boot, struct err *err);
 	void (*release)(struct boot *boot);
 	/* Reads what there is. */
@@ -36,6 +38,9 @@ struct dns_addresses boot_addresses(struct boot *boot);
 /* A machine of the cluster's that no node is named for. */
 bool boot_is_extra(const struct boot *boot, const struct droplet *droplet);
 struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
+
+/* cloudflare_left.c: adds the steps that take away the cluster's records in every zone but the named one (NULL: none is). */
+int cloudflare_plan_left(struct boot *boot, const char *named_id, struct err *err);
 
 /* digitalocean_work.c, _machines_work.c and _tags.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,

@@ -24,6 +24,11 @@ class Cloudflare(Double):
         self.window = Window(1200, 300)
         super().__init__()
 
+    def add_zone(self, name):
+        ident = uuid.uuid4().hex
+        self.zones[ident], self.records[ident] = name, {}
+        return ident
+
     # --- what every answer has ------------------------------------------------------------------------------------------
 
     @staticmethod

@@ -539,6 +539,87 @@ def test_without_an_address_that_moves_hosts_lead_to_the_nodes():
         cloud.assert_clean()
 
 
+# --- records of a zone that is named no more --------------------------------------------------------------------------------------
+
+
+def mark_in(cloud, zone):
+    """Records in another zone: ours, two that are not, and how all of them look."""
+    cloud.flare.add_zone(zone)
+    for name, comment in (("api", MARK), ("brave-panda", MARK), ("mail", "mine"), ("blog", "dynia-cluster:blog"), ("shop", MARK + "-eu")):
+        cloud.flare.add("A", f"{name}.{zone}", "192.0.2.1", comment=comment)
+    return [r for r in cloud.flare.picture() if r[0].endswith(zone) and r[4] != MARK]
+
+
+def test_records_of_a_zone_that_was_named_before_go(cloud):
+    cloud.run("apply")
+    before = cloud.picture()
+    others = mark_in(cloud, "example.org")
+    plan = cloud.json("plan")
+    assert [(s["action"], s["what"], s["name"], s["detail"], s["because"]) for s in plan["steps"]] == [
+        ("delete", "record", f"{name}.example.org", "A 192.0.2.1", "cluster.yaml does not name zone 'example.org'") for name in ("api", "brave-panda")]
+    assert cloud.run("apply", check=False).returncode == USAGE, "it asks"
+    cloud.run("apply", "--yes")
+    assert [r for r in cloud.flare.picture() if r[0].endswith("example.org")] == others
+    assert [r for r in cloud.flare.picture() if r[0].endswith("example.com")] == before["records"]
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_another_zone_is_made_before_the_old_one_goes(cloud):
+    cloud.run("apply")
+    cloud.flare.add_zone("example.org")
+    edit(cloud, "example.com", "example.org")
+    for service in (cloud.folder / "clusters/shop/services").iterdir():
+        service.write_text(service.read_text(encoding="utf-8").replace("example.com", "example.org"), encoding="utf-8")
+    verbs = [s["action"] for s in cloud.json("apply", "--yes")["steps"] if s["what"] == "record"]
+    assert verbs == ["create"] * 4 + ["delete"] * 4
+    assert sorted(records(cloud)) == ["api.example.org", "brave-panda.example.org", "misty-owl.example.org", "www.example.org"]
+
+
+@pytest.mark.parametrize("verb", ["apply", "destroy"])
+@pytest.mark.parametrize("machines", [True, False], ids=["droplets", "nothing"])
+def test_records_of_a_dns_that_is_named_no_more_go(cloud, verb, machines):
+    """By the token alone: the file says no zone. Without it a line says what is not looked at."""
+    others = mark_in(cloud, "example.org")
+    cloud.run("apply", "--yes")
+    mark_in(cloud, "example.net")
+    edit(cloud, "dns:\n  cloudflare: {zone: example.com, proxied: true}\n", "")
+    if not machines:
+        text = (cloud.folder / "clusters/shop/cluster.yaml").read_text(encoding="utf-8")
+        (cloud.folder / "clusters/shop/cluster.yaml").write_text(
+            re.sub(r"(?s)provider:.*", "", text).replace("vip: {move: digitalocean", "vip: {address: 203.0.113.1, move: vrrp"), encoding="utf-8")
+    blind = cloud.run("plan", check=False, env={"CLOUDFLARE_API_TOKEN": ""})
+    assert ("names no dns" in blind.stdout and "CLOUDFLARE_API_TOKEN" in blind.stdout) if machines else "names no provider" in blind.stderr
+    assert "record" in cloud.run("plan").stdout
+    cloud.run(verb, "--yes")
+    assert not records(cloud)
+    assert {r[0].split(".", 1)[1] for r in cloud.flare.picture()} == {"example.org", "example.net"} and others[0] in cloud.flare.picture()
+    said = cloud.run("plan", check=False)
+    assert (said.returncode == USAGE and "names no provider" in said.stderr) if not machines else said.returncode == 0
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_other_zones_that_cannot_be_looked_at_stop_nothing(cloud, monkeypatch, named):
+    if not named:
+        edit(cloud, "dns:\n  cloudflare: {zone: example.com, proxied: true}\n", "")
+    closed = cloud.flare.add_zone("example.org")
+    look = cloud.flare.routes[("GET", "/zones/*/dns_records")]
+
+    def refuse(flare, call, ident):
+        if ident == closed:
+            raise flare.unauthorized()
+        return look(flare, call, ident)
+
+    monkeypatch.setitem(cloud.flare.routes, ("GET", "/zones/*/dns_records"), refuse)
+    assert ("whether records of the cluster's are left in other zones is not known: the token may not read those of zone 'example.org'"
+            in cloud.json("apply")["notes"])
+    for i in range(100):
+        cloud.flare.add_zone(f"z{i}.example.net")
+    assert "sees more than 100 zones" in cloud.json("plan")["notes"][0]
+    if not named:
+        cloud.flare.faults = {len(cloud.flare.calls) + n: Fault("500") for n in range(1, 100)}
+        assert "tried 2 times" in cloud.json("plan")["notes"][0]
+
+
 # --- errors say what to do ----------------------------------------------------------------------------------------------------
 
 
