@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 
 /* Never written to: its only byte is the NUL that every empty buffer ends in. */
 char strbuf_empty[1];
@@ -172,6 +173,36 @@ static bool is_control(const unsigned char *s)
 	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
 }
 
+/* Of a valid sequence. */
+static unsigned code_point(const unsigned char *s, size_t len)
+{
+	unsigned code = len == 1 ? s[0] : s[0] & (0x7fu >> len);
+
+	for (size_t i = 1; i < len; i++)
+		code = code << 6 | (s[i] & 0x3f);
+	return code;
+}
+
+/* Characters that show nothing, turn round what is beside them or break the line. Two of those are parts of words and of
+ * emoji, and left: U+200C and U+200D. */
+static bool is_unseen(unsigned code)
+{
+	static const struct {
+		unsigned first, last;
+	} unseen[] = {
+		{0x00ad, 0x00ad},   {0x034f, 0x034f}, {0x061c, 0x061c}, {0x115f, 0x1160},
+		{0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200b}, {0x200e, 0x200f},
+		{0x2028, 0x202e},   {0x2060, 0x206f}, {0x3164, 0x3164}, {0xfeff, 0xfeff},
+		{0xffa0, 0xffa0},   {0xfff0, 0xfffb}, {0xfffe, 0xffff}, {0x1d173, 0x1d17a},
+		{0xe0000, 0xe0fff},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
+		if (code >= unseen[i].first && code <= unseen[i].last)
+			return true;
+	return false;
+}
+
 void str_mask_controls(char *s)
 {
 	while (*s) {
@@ -179,7 +210,8 @@ void str_mask_controls(char *s)
 
 		/* What follows the first byte of a masked sequence is no valid beginning, and
 		 * masked next. */
-		if (len == 0 || is_control((const unsigned char *)s))
+		if (len == 0 || is_control((const unsigned char *)s) ||
+		    is_unseen(code_point((const unsigned char *)s, len)))
 			*s++ = '?';
 		else
 			s += len;

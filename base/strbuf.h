@@ -59,8 +59,9 @@ void strbuf_trim(struct strbuf *sb);
 char *strbuf_steal(struct strbuf *sb);
 
 /*
- * Replaces by '?' each byte of a control character (also U+0080 to U+009F) and each that is no
- * valid UTF-8: what is left cannot drive a terminal or forge a line, and fits into JSON.
+ * Replaces by '?' each byte of a control character (also U+0080 to U+009F), of one that is not seen or turns
+ * the text round (U+202E and its like), and each that is no valid UTF-8: what is left cannot drive a terminal,
+ * forge a line or look like another one, and fits into JSON.
  */
 void str_mask_controls(char *s);
 

@@ -620,6 +620,18 @@ def test_other_zones_that_cannot_be_looked_at_stop_nothing(cloud, monkeypatch, n
         assert "tried 2 times" in cloud.json("plan")["notes"][0]
 
 
+def test_what_turns_text_round_is_not_shown(cloud):
+    """Names at the clouds are anybody's who has a token: they are shown as they are, or not at all."""
+    cloud.run("apply")
+    cloud.ocean.droplets[77] = {**cloud.ocean.named("shop-misty-owl"), "id": 77, "name": "shop-\u202elwo\u202c-\u200fx\u2066\x1b[2J"}
+    cloud.flare.add("A", "h.example.com", "192.0.2.1")["name"] = "\u2067h.example.com"
+    ours = next(r for zone in cloud.flare.records.values() for r in zone.values() if r["name"] == "www.example.com")
+    ours["name"] = "\u202ewww.example.com"
+    said = cloud.run("plan").stdout + cloud.run("apply", check=False).stderr
+    assert "shop-???lwo???-???x????[2J" in said and "???www.example.com" in said
+    assert not set(said) & set("\u202e\u202c\u200f\u2066\u2067\x1b")
+
+
 # --- errors say what to do ----------------------------------------------------------------------------------------------------
 
 
