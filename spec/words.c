@@ -142,22 +142,35 @@ int check_interface(const char *word, struct err *err)
 	return refuse(err, word, "is no name of a network interface, such as eth1");
 }
 
+/* A name with letters that DNS does not have has another form, which is the one that it is asked for by. */
+static int refuse_host(struct err *err, const char *word, const char *why)
+{
+	for (const char *c = word; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			return refuse(
+				err, word,
+				"is no host name as DNS has it: write its form in ASCII "
+				"(punycode), whose labels begin with xn--: idn2(1) prints it");
+	return refuse(err, word, why);
+}
+
 int check_hostname(const char *word, struct err *err)
 {
 	if (is_hostname(word, false))
 		return 0;
-	return refuse(err, word,
-		      "is no host name: write it in lower case, without scheme, port or path");
+	return refuse_host(err, word,
+			   "is no host name: write it in lower case, without scheme, port or path");
 }
 
 int check_host(const char *word, struct err *err)
 {
 	if (is_hostname(word, true))
 		return 0;
-	return refuse(err, word,
-		      "is no host name: write app.example.com or *.example.com, in lower case, "
-		      "without scheme, port "
-		      "or path");
+	return refuse_host(
+		err, word,
+		"is no host name: write app.example.com or *.example.com, in lower case, "
+		"without scheme, port "
+		"or path");
 }
 
 int check_listen(const char *word, struct err *err)
