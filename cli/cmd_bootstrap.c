@@ -382,5 +382,6 @@ const struct command cmd_bootstrap = {
 		   "  dynia bootstrap apply --replace misty-owl --yes\n"
 		   "  dynia bootstrap user-data --node brave-panda | cloud-init schema "
 		   "--config-file /dev/stdin",
+	.changes = true,
 	.run = run,
 };

@@ -69,5 +69,6 @@ const struct command cmd_credentials = {
 		"/etc/dynia with mode 0600, and the agent makes a pass. It is not for people.",
 	.example = "  dynia bootstrap credentials --credentials ./secret",
 	.hidden = true,
+	.changes = true,
 	.run = run,
 };

@@ -177,5 +177,6 @@ const struct command cmd_init = {
 		"requests.\n"
 		"DIR may be a repository already; nothing that is there is changed.",
 	.example = "  dynia init infra --cluster shop --domain example.com",
+	.changes = true,
 	.run = run,
 };

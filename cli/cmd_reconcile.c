@@ -167,5 +167,6 @@ const struct command cmd_reconcile = {
 	.example = "  dynia reconcile --once --root /tmp/panda\n"
 		   "  dynia reconcile --dry-run\n"
 		   "  dynia reconcile --accept-history 1a2b3c4",
+	.changes = true,
 	.run = run,
 };

@@ -160,5 +160,6 @@ const struct command cmd_render = {
 		"on the result.",
 	.example =
 		"  dynia render --cluster demo --node brave-panda --out /tmp/panda examples/repo",
+	.changes = true,
 	.run = run,
 };

@@ -47,5 +47,6 @@ const struct command cmd_rollback = {
 		"generation in the status tell the numbers. For all nodes at once, revert the "
 		"commit.",
 	.example = "  dynia rollback\n  dynia rollback 11",
+	.changes = true,
 	.run = run,
 };

@@ -70,6 +70,7 @@ const struct command cmd_suspend = {
 		"is\n"
 		"applied, no drift repaired. The reason is in the node's status.",
 	.example = "  dynia suspend --reason 'moving the disk, back at 15:00'",
+	.changes = true,
 	.run = run_suspend,
 };
 
@@ -79,5 +80,6 @@ const struct command cmd_resume = {
 	.summary = "give a suspended node back to the agent",
 	.help = "",
 	.example = "  dynia resume",
+	.changes = true,
 	.run = run_resume,
 };

@@ -52,5 +52,6 @@ const struct command cmd_vrrp = {
 		"with\n"
 		"vip.move: digitalocean the new master assigns the reserved IP to itself.",
 	.example = "  dynia vrrp backup",
+	.changes = true,
 	.run = run,
 };

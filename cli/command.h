@@ -41,6 +41,7 @@ struct command {
 	const char *help;      /* a paragraph or two */
 	const char *example;   /* lines that can be pasted */
 	bool hidden;           /* not in the list of commands: the program's own */
+	bool changes;          /* something: it is not ended by a reader who goes away */
 	int (*run)(const struct command *self, int argc, char **argv);
 	bool complete; /* cli_parse() lists what the last word may become (cli/complete.h) */
 };

@@ -1,6 +1,9 @@
 /* dynia: finds the command and runs it. */
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/parse.h"
@@ -63,6 +66,10 @@ static int dispatch(int argc, char **argv)
 		word = cmd_version.name;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (strcmp(commands[i]->name, word) == 0) {
+			/* `| head` ends what only shows something. What changes something is not left half-way:
+			 * it goes on in silence. */
+			if (commands[i]->changes)
+				signal(SIGPIPE, SIG_IGN);
 			/* A worker starts no worker. */
 			if (commands[i] != &cmd_worker)
 				worker_set_program("/proc/self/exe");
@@ -71,13 +78,21 @@ static int dispatch(int argc, char **argv)
 	return unknown_command(word);
 }
 
+/* The other end of the pipe is closed. */
+static bool is_unread(int fd)
+{
+	struct pollfd look = {.fd = fd, .events = POLLOUT};
+
+	return poll(&look, 1, 0) > 0 && look.revents & POLLERR;
+}
+
 int main(int argc, char **argv)
 {
 	int status = dispatch(argc, argv);
 	struct err err = {0};
 
-	/* A full disk behind a redirection: what was asked for is not there. */
-	if (fflush(stdout) != 0 || ferror(stdout)) {
+	/* A full disk behind a redirection: what was asked for is not there. Who reads no more did not ask. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && !is_unread(STDOUT_FILENO)) {
 		err_errno(&err, "write to standard output");
 		return cli_fail(&err);
 	}

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from cloud import Cloud, Fault, MARK, VIP
-from harness import EXAMPLES, INVALID, SOURCE, TO_DO, USAGE, dynia, run
+from harness import DYNIA, EXAMPLES, INVALID, SOURCE, TO_DO, USAGE, dynia, run
 
 
 @pytest.fixture
@@ -857,6 +858,33 @@ def test_a_person_is_asked(cloud, typed, status):
     got, seen = on_a_terminal(cloud.argv("apply"), cloud.env, typed)
     assert got == status and "- delete droplet     shop-brave-panda" in seen
     assert len(cloud.ocean.droplets) == (1 if status == 0 else 2)
+
+
+# --- whoever reads it goes away -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)], ids=["text", "json"])
+def test_an_apply_goes_on_where_its_reader_goes_away(cloud, more):
+    """As with `2>&1 | head -1`, which reads a line and ends. What it says of the clouds afterwards counts."""
+    with subprocess.Popen(cloud.argv("apply", *more), env=cloud.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as process:
+        assert process.stdout.readline().startswith("create tag")
+        process.stdout.close()
+        assert process.wait(60) == 0
+    assert len(cloud.ocean.droplets) == 2 and len(records(cloud)) == 4
+    assert "nothing to do" in cloud.run("plan").stdout
+    cloud.write(("misty-owl",))
+    cloud.ocean.faults = {len(cloud.ocean.calls) + n: Fault("500") for n in range(11, 100)}
+    with subprocess.Popen(cloud.argv("apply", "--yes", *more), env=cloud.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as process:
+        process.stdout.close()
+        assert process.wait(60) == 1, "what failed has failed"
+
+
+def test_what_only_shows_something_ends_with_its_reader():
+    with subprocess.Popen([str(DYNIA), "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.wait(60) in (-signal.SIGPIPE, 0) and process.stderr.read() == b""
 
 
 # --- user-data ----------------------------------------------------------------------------------------------------------------------
