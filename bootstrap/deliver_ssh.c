@@ -168,6 +168,7 @@ static const char *explain(struct boot *boot, const struct boot_node *node, stru
 {
 	bool is_other = strstr(said->buf, "Host key verification failed") ||
 			strstr(said->buf, "HOST IDENTIFICATION HAS CHANGED");
+	const char *line;
 
 	if (is_other)
 		return pool_printf(
@@ -182,7 +183,8 @@ static const char *explain(struct boot *boot, const struct boot_node *node, stru
 				   "what answers at %s shows no certificate for its host key: its "
 				   "first boot is not that far, or it is not this node",
 				   node->public_address);
-	return pool_printf(boot->pool, "ssh: %s", last_line(boot, said));
+	line = last_line(boot, said);
+	return strncmp(line, "ssh: ", 5) == 0 ? line : pool_printf(boot->pool, "ssh: %s", line);
 }
 
 /* --- one look ------------------------------------------------------------------------------ */
