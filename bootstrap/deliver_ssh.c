@@ -14,7 +14,7 @@
 #include "bootstrap/provider.h"
 
 #define ANSWER_MAX ((size_t)64 << 10)
-/* For one look. ssh itself gives up where nobody answers, or what answers falls silent. */
+/* For one look, at most (deliver_work.c). ssh itself gives up where nobody answers, or what answers falls silent. */
 #define VISIT_MS 120000
 #define SSH_FAILED 255
 #define NOT_FOUND 127
@@ -212,6 +212,7 @@ int visit_begin(struct boot *boot, struct boot_step *step, struct err *err)
 	if (!visit->ssh)
 		return -1;
 	visit->known_hosts_fd = STEAL_FD(fd);
+	visit->began_ms = clock_ms();
 	return 0;
 }
 
@@ -227,12 +228,14 @@ int visit_end(struct boot *boot, struct boot_step *step, struct err *err)
 {
 	const struct boot_node *node = step->node;
 	CLEANUP(process_result_release) struct process_result res = PROCESS_RESULT_INIT;
+	bool ended = process_has_ended(step->visit->ssh);
 	int late = process_end(&step->visit->ssh, &res, err);
 	const char *why;
 
 	cleanup_close(&step->visit->known_hosts_fd);
 	if (late < 0)
 		return -1;
+	late = late || !ended;
 	if (!late && res.status == 0)
 		return take_answer(boot, step, &res.out, err);
 	if (late)

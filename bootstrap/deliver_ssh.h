@@ -15,13 +15,14 @@
 struct visit {
 	struct process_job *ssh; /* NULL: none runs */
 	int known_hosts_fd;      /* while it runs: it reads this one by our number */
+	int64_t began_ms;        /* the one that runs, or the last */
 	unsigned visits;         /* that have ended */
 	int64_t due_ms;          /* clock_ms(): no other before this */
 };
 
 /* Begins it. -1: ssh cannot be run, or the folder does not hold any more what is to be sent. */
 int visit_begin(struct boot *boot, struct boot_step *step, struct err *err);
-/* Once the ssh has ended: the step is done, has failed, or still runs and says what it waits for. -1: as failed. */
+/* Once the ssh has ended, or to end it: the step is done, has failed, or still runs and says what it waits for. -1: as failed. */
 int visit_end(struct boot *boot, struct boot_step *step, struct err *err);
 /* Kills it where it runs. */
 void visit_stop(struct visit *visit);

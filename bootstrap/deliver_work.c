@@ -5,8 +5,12 @@
 #include "bootstrap/deliver_ssh.h"
 #include "bootstrap/provider.h"
 
-/* So many ssh at a time: they are the operator's processes, and one that hangs holds up no more than its place. */
+/* So many ssh at a time: they are the operator's processes. */
 #define VISITS_MAX 8
+/* What hangs holds nobody up: it gives its place to one that waits for a place after this time, after twice as long the next time, and so
+ * on, so that what is slow gets there. */
+#define TURN_MS 15000
+#define TURN_DOUBLINGS_MAX 3
 #define PAUSE_MAX_MS 10000
 /* Who watches is told at least so often that time goes on. */
 #define TICK_MS 500
@@ -102,10 +106,24 @@ static void end_visit(struct boot *boot, struct boot_step *step)
 	visit->due_ms = clock_ms() + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
 }
 
+static bool has_had_its_turn(const struct boot *boot, const struct boot_step *step,
+			     bool others_wait)
+{
+	unsigned visits = step->visit->visits;
+	unsigned doublings = visits < TURN_DOUBLINGS_MAX ? visits : TURN_DOUBLINGS_MAX;
+	int64_t now = clock_ms();
+
+	if (now - step->visit->began_ms <= (int64_t)TURN_MS << doublings)
+		return false;
+	return others_wait || now - step->began_ms > boot->options.machine_ms;
+}
+
 /* What goes wrong with one stops no other. */
 static int poll_deliver(struct boot *boot, struct boot_step *steps, size_t n, struct err *err)
 {
 	int64_t wait_ms = begin_visits(boot, steps, n);
+	const struct boot_step *next = first_due(steps, n);
+	bool others_wait = next && next->visit->due_ms <= clock_ms();
 
 	if (wait_for_visits(steps, n, wait_ms, err) < 0) {
 		for (size_t i = 0; i < n; i++)
@@ -114,7 +132,8 @@ static int poll_deliver(struct boot *boot, struct boot_step *steps, size_t n, st
 		return -1;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (is_visited(&steps[i]) && process_has_ended(steps[i].visit->ssh))
+		if (is_visited(&steps[i]) && (process_has_ended(steps[i].visit->ssh) ||
+					      has_had_its_turn(boot, &steps[i], others_wait)))
 			end_visit(boot, &steps[i]);
 	boot_tick(boot);
 	return 0;

@@ -65,6 +65,23 @@ def test_one_that_leads_nowhere_holds_up_no_other(booted):
     assert not fleet.ssh_processes()
 
 
+def test_as_many_as_there_are_places_hold_up_no_other(booted):
+    """Each takes a place and never lets anybody in: it gives it up to the one that waits, and has failed when its time is over."""
+    names = [f"node-{i}" for i in range(AT_ONCE + 1)]
+    fleet = booted(names)
+    boot(fleet, names[-1:])
+    with contextlib.ExitStack() as stack:
+        for i in range(AT_ONCE):
+            stack.enter_context(Dragging(address(i)))
+        process, said = stack.enter_context(delivery(fleet, "1s"))
+        assert process.wait(60) == 1
+        lines = said()
+        assert [line for line in lines if "failed" in line] == [
+            f"send credentials {name}: failed: not in time: ssh did not finish in time" for name in names[:-1]]
+        assert [line for line in lines if re.match(f"send credentials {names[-1]}: done", line)] and fleet.hosts[names[-1]].read("token") == TOKEN + "\n"
+    assert not fleet.ssh_processes()
+
+
 def test_many_are_served_so_many_at_a_time(booted):
     """Each host answers when the test lets it: the last that came first. The lines come in that order, whole, one a node; a place that
     is free is taken by the next at once, and there are no more than so many. Where the test fails, they end with their folders."""
