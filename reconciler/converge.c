@@ -125,6 +125,20 @@ int step_look_at_disk(struct pass *p, struct err *err)
 
 /* --- which revision ------------------------------------------------------------------ */
 
+/* What a refusal holds for. That a commit was tried and did not work is not for another version of the program to find out
+ * again: an upgrade changes nothing on the node. What could not be read or checked may be what the upgrade is for. */
+static void refusal_key(const struct pass *p, const struct rejection *r, char ret[SHA256_HEX_SIZE])
+{
+	json_t *inputs = json_copy(p->facts.inputs);
+
+	if (rejection_was_tried(r)) {
+		json_object_del(inputs, INPUT_VERSION);
+		json_object_del(inputs, INPUT_PROGRAM);
+	}
+	state_key(r->revision, inputs, ret);
+	json_decref(inputs);
+}
+
 static bool is_refused(const struct pass *p, const char *revision)
 {
 	const struct rejection *r = &p->agent->state.rejected;
@@ -135,7 +149,7 @@ static bool is_refused(const struct pass *p, const char *revision)
 	/* Remembered by the status ref alone, without what it was tried with. */
 	if (!r->key[0])
 		return true;
-	state_key(revision, p->facts.inputs, key);
+	refusal_key(p, r, key);
 	return strcmp(r->key, key) == 0;
 }
 
@@ -343,8 +357,8 @@ void reject(struct pass *p, const char *revision, const struct err *why)
 	struct rejection *r = &p->agent->state.rejected;
 
 	memcpy(r->revision, revision, GIT_OID_HEX);
-	state_key(revision, p->facts.inputs, r->key);
 	r->code = why->code;
+	refusal_key(p, r, r->key);
 	r->message = pool_strdup(p->agent->state.pool, why->msg);
 	p->dirty = true;
 }

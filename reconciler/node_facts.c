@@ -205,12 +205,18 @@ void node_facts_release(struct node_facts *nf)
 	nf->inputs = NULL;
 }
 
+/* Where the program is. One whose file was replaced, as a package that is unpacked does, has its successor there. */
 static const char *program_path(struct pool *pool)
 {
+	static const char replaced[] = " (deleted)";
+	const size_t tail = sizeof(replaced) - 1;
 	char path[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	size_t len = n > 0 ? (size_t)n : 0;
 
-	return n > 0 ? pool_memdup(pool, path, (size_t)n) : "/usr/bin/dynia";
+	if (len > tail && memcmp(path + len - tail, replaced, tail) == 0)
+		len -= tail;
+	return len ? pool_memdup(pool, path, len) : "/usr/bin/dynia";
 }
 
 static bool has_ipv6(void)
@@ -250,11 +256,11 @@ static void describe(struct node_facts *nf, const char *cluster, const char *nod
 	const struct facts *f = &nf->facts;
 
 	nf->inputs = json_object();
-	set_input(nf->inputs, "dynia", DYNIA_VERSION);
+	set_input(nf->inputs, INPUT_VERSION, DYNIA_VERSION);
 	set_input(nf->inputs, "cluster", cluster);
 	set_input(nf->inputs, "name", node);
 	set_input(nf->inputs, "root", f->root);
-	set_input(nf->inputs, "program", f->program);
+	set_input(nf->inputs, INPUT_PROGRAM, f->program);
 	set_input(nf->inputs, "ipv6", f->ipv6 ? "true" : "false");
 	set_input(nf->inputs, "secrets.yaml", nf->secrets.digest);
 	set_input(nf->inputs, "certificates", nf->certificates.digest);

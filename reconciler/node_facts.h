@@ -37,6 +37,10 @@ const char *machine_address(const struct ifaddrs *list, struct pool *pool);
 int peers_read(struct mirror *m, const char *cluster, struct pool *pool, struct peer_fact **ret,
 	       size_t *ret_n, struct err *err);
 
+/* Labels of the inputs that another version of the program has another value of. */
+#define INPUT_VERSION "dynia"
+#define INPUT_PROGRAM "program"
+
 struct node_facts {
 	struct facts facts;
 	struct secrets secrets;

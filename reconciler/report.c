@@ -74,12 +74,6 @@ static bool is_rejected(const struct agent *agent, const char *desired)
 	return desired && strcmp(agent->state.rejected.revision, desired) == 0;
 }
 
-/* Was it refused before anything was touched, or after it had been tried? */
-static bool was_tried(const struct rejection *r)
-{
-	return r->code == ERR_APPLY || r->code == ERR_HEALTH;
-}
-
 static void set_valid(struct condition_list *list, const struct agent *agent, const char *desired)
 {
 	const struct rejection *r = &agent->state.rejected;
@@ -87,7 +81,7 @@ static void set_valid(struct condition_list *list, const struct agent *agent, co
 	if (!desired)
 		set_condition(list, "Valid", "Unknown", REASON_NO_REVISION,
 			      "no commit has been seen yet");
-	else if (is_rejected(agent, desired) && !was_tried(r))
+	else if (is_rejected(agent, desired) && !rejection_was_tried(r))
 		set_condition(list, "Valid", "False", reason_of(r->code), r->message);
 	else
 		set_condition(list, "Valid", "True", REASON_CHECKED, "");
@@ -99,7 +93,7 @@ static void set_applied(struct condition_list *list, const struct agent *agent,
 	const struct rejection *r = &agent->state.rejected;
 	bool rejected = is_rejected(agent, found->desired);
 
-	if (rejected && was_tried(r))
+	if (rejected && rejection_was_tried(r))
 		set_condition(list, "Applied", "False", reason_of(r->code), r->message);
 	else if (found->failed && !rejected && !found->refused)
 		set_condition(list, "Applied", "False", reason_of(found->failed->code),

@@ -22,6 +22,11 @@ void state_release(struct state *state)
 	memset(state, 0, sizeof(*state));
 }
 
+bool rejection_was_tried(const struct rejection *r)
+{
+	return r->code == ERR_APPLY || r->code == ERR_HEALTH;
+}
+
 void state_key(const char *revision, const json_t *inputs, char ret[SHA256_HEX_SIZE])
 {
 	char *text = inputs ? json_dumps(inputs, JSON_COMPACT | JSON_SORT_KEYS) : NULL;

@@ -25,6 +25,9 @@ struct rejection {
 	const char *message;
 };
 
+/* Was it refused after it had been tried, or before anything was touched? */
+bool rejection_was_tried(const struct rejection *r);
+
 /* A revision that has been applied, and has not shown yet that it works. */
 struct trial {
 	char revision[GIT_OID_HEX]; /* "" where there is none */

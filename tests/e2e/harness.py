@@ -90,6 +90,14 @@ def dynia(*argv, check=True, **options):
     return run(DYNIA, *argv, check=check, **options)
 
 
+def another_version(program):
+    """Changes a program's file: in the version that it says it has, and in nothing else."""
+    version = run(program, "version").stdout.split()[1]
+    other = version[:-1] + ("8" if version.endswith("9") else "9")
+    program.write_bytes(program.read_bytes().replace(version.encode(), other.encode()))
+    assert run(program, "version").stdout == f"dynia {other}\n"
+
+
 GIT_ENV = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "GIT_AUTHOR_NAME": "Ada",
            "GIT_AUTHOR_EMAIL": "ada@example.com", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.com"}
 
@@ -215,6 +223,7 @@ class Node:
     def __init__(self, root, name, address, repository, cluster="demo", interval="1s"):
         self.root, self.name, self.address, self.cluster = pathlib.Path(root), name, address, cluster
         self.agent = None
+        self.program = DYNIA
         self.env = dict(os.environ)
         self.as_user = []  # a prefix that drops privileges
         self.write("etc/dynia/agent.yaml",
@@ -228,7 +237,7 @@ class Node:
         file.chmod(mode)
 
     def argv(self, *more):
-        return [*self.as_user, str(DYNIA), "reconcile", "--root", str(self.root), *more]
+        return [*self.as_user, str(self.program), "reconcile", "--root", str(self.root), *more]
 
     def once(self, *more, check=True, **options):
         return run(*self.argv("--once", *more), check=check, env=self.env, **options)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import socket
 
@@ -59,6 +60,21 @@ def test_an_ill_commit_is_taken_back(demo, node):
     mended = demo.repository.commit("mended")
     node.once()
     assert demo.repository.status(node.name)["revision"]["last_good"] == mended
+
+
+def test_an_upgrade_does_not_try_it_again(demo, node, tmp_path):
+    """It would break what serves, on each node that is upgraded."""
+    bad = lose_the_page(demo.repository)
+    node.once(check=False)
+    node.program = tmp_path / "dynia"
+    shutil.copy(harness.DYNIA, node.program)
+    harness.another_version(node.program)
+    again = node.once(check=False)
+    assert again.returncode == 1 and f"{bad[:7]} did not become healthy in time" in again.stderr
+    assert "start.html" not in again.stderr, "not for a moment"
+    # What is the node's own may have been what was wrong.
+    node.write("etc/dynia/secrets.yaml", "some: other\n", 0o600)
+    assert "start.html" in node.once(check=False).stderr
 
 
 def test_a_newer_commit_ends_the_wait(demo, node):
