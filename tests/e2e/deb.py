@@ -4,7 +4,9 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import re
 import shutil
+import tempfile
 
 from harness import SOURCE, run
 
@@ -39,3 +41,18 @@ def build(folder):
             copy_source(tree)
             run("make", "-C", tree, "deb", timeout=1200)
         return next(tree.glob("build/deb/dynia_*.deb"))
+
+
+def variant(package, folder, version, change=None):
+    """The same package with another version, and with its program changed in its place."""
+    file = folder / f"dynia_{version}.deb"
+    with tempfile.TemporaryDirectory(prefix="dyv") as place:
+        unpacked = pathlib.Path(place) / "unpacked"
+        run("dpkg-deb", "--raw-extract", package, unpacked)
+        control = unpacked / "DEBIAN" / "control"
+        control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(encoding="utf-8"), flags=re.M),
+                           encoding="utf-8")
+        if change:
+            change(unpacked / "usr/bin/dynia")
+        run("dpkg-deb", "--root-owner-group", "-Znone", "--build", unpacked, file)
+    return file

@@ -1,0 +1,112 @@
+"""The package where an operator had other plans, or bad luck: what was stopped stays so, and nothing else is touched."""
+
+import deb
+import harness
+import pytest
+from machine import NETWORK, Machines
+from packaged import Requests, installed
+
+pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture(scope="module")
+def machines():
+    with Machines() as machines:
+        yield machines
+
+
+@pytest.fixture(scope="module")
+def agent(machines, package):
+    with installed(machines, package, "brave-panda") as agent:
+        yield agent
+
+
+def state(agent):
+    return agent.show("ActiveState"), agent.show("UnitFileState")
+
+
+@pytest.fixture(scope="module")
+def newer(package, tmp_path_factory):
+    return deb.variant(package, tmp_path_factory.mktemp("deb"), "0.1.9-1", harness.another_version)
+
+
+def test_what_the_kernel_is_told_holds_at_once(agent):
+    """Not only after the next boot."""
+    assert agent.run("sysctl", "-n", "net.ipv4.tcp_migrate_req").stdout == "1\n"
+
+
+@pytest.mark.parametrize("command, left", [
+    ("stop", ("inactive", "enabled")),
+    ("disable --now", ("inactive", "disabled")),
+    ("mask --now", ("inactive", "masked")),
+    ("disable", ("active", "disabled")),
+])
+def test_what_the_operator_did_to_the_unit_stays(agent, package, newer, command, left):
+    agent.run("systemctl", *command.split(), "dynia")
+    try:
+        pid = agent.pid
+        for other in (newer, package):
+            agent.install(other)
+            assert state(agent) == left
+            assert (agent.pid == pid) == (left[0] == "inactive"), "the one that runs is the new one"
+    finally:
+        agent.run("systemctl", "unmask", "dynia")
+        agent.run("systemctl", "enable", "dynia")
+        agent.run("systemctl", "start", "dynia")
+    agent.wait_for_pass()
+
+
+def test_stopped_and_removed_it_starts_with_the_next_package(agent, package):
+    agent.run("systemctl", "stop", "dynia")
+    agent.run("dpkg", "--remove", "dynia")
+    agent.install(package)
+    assert state(agent) == ("active", "enabled")
+
+
+def test_a_program_that_does_not_start_is_told(agent, package, tmp_path):
+    """What serves goes on, and the next package mends it."""
+    programs = agent.programs()
+    with Requests(agent.machine.address):
+        done = agent.install(deb.variant(package, tmp_path, "0.1.9-2", lambda program: program.write_text("#!/bin/sh\nexit 3\n")))
+        assert "dynia: the agent could not be started anew; what it had started serves on" in done.stderr
+        assert agent.run("dpkg-query", "-W", "-f", "${Status}", "dynia").stdout == "install ok installed"
+        agent.install(package)
+        agent.wait_for_pass()
+    assert agent.programs() == programs and state(agent) == ("active", "enabled")
+
+
+def test_another_root_is_another_machine(agent, package):
+    """With dpkg --root and scripts that are not in its chroot, this machine's agent and its files are not touched."""
+    agent.run("mkdir", "-p", "/srv/root/var/lib/dpkg", "/srv/root/etc")
+    agent.run("sh", "-c", "touch /srv/root/var/lib/dpkg/status; cp /etc/passwd /etc/group /srv/root/etc/")
+    options = ("--root=/srv/root", "--force-script-chrootless", "--force-depends")
+    agent.install(package)  # it is there
+    pid = agent.pid
+    agent.run("dpkg", *options, "--install", "/root/dynia.deb")
+    agent.run("mkdir", "-p", "/srv/root/var/lib/dynia")
+    agent.run("dpkg", *options, "--purge", "dynia")
+    assert not agent.machine.path("/srv/root/etc/dynia").exists() and not agent.machine.path("/srv/root/var/lib/dynia").exists()
+    assert agent.machine.path("/etc/dynia/agent.yaml").exists() and agent.machine.path("/var/lib/dynia/state.json").exists()
+    assert agent.pid == pid and state(agent) == ("active", "enabled")
+
+
+def test_unpacked_and_not_configured(machines, package, newer):
+    """dpkg was interrupted, or has a hundred packages to go: the agent's program is not at its place any more, and it goes on. What
+    keepalived is told to call is the file that is there now."""
+    changes = [("runtime: process", "runtime: system"),
+               ("nodes:\n", f"nodes:\n  far-heron: {{address: {NETWORK}.250}}\n"),
+               ("ingress:\n", f"vip: {{address: {NETWORK}.200, interface: host0}}\n\ningress:\n")]
+    with installed(machines, package, "misty-owl", changes) as agent:
+        before, pid = agent.files(), agent.pid
+        agent.unpack(newer)
+        agent.run("sh", "-c", "rm -rf /opt/dynia/sites/hello")  # a pass that puts it back has looked at all of it
+        agent.run("systemctl", "reload", "dynia")
+        agent.wait_for(agent.machine.path("/opt/dynia/sites/hello/index.html").exists, "repair")
+        agent.wait_for_pass()
+        unchanged = {line for line in before.splitlines() if "/sites/hello/" not in line}
+        assert unchanged <= set(agent.files().splitlines())
+        assert "(deleted)" not in agent.machine.read("/etc/keepalived/keepalived.conf")
+        assert agent.pid == pid
+        agent.run("dpkg", "--configure", "--pending", timeout=600)
+        agent.wait_for_pass()
+        assert agent.pid != pid and unchanged <= set(agent.files().splitlines())
