@@ -111,6 +111,8 @@ struct boot_cloud {
 	struct api api;
 	bool open;
 	struct droplets droplets;
+	int64_t *doubles; /* ids of those that have the name of a node's droplet, and are not it */
+	size_t n_doubles;
 	struct reserved_ips addresses;
 	json_t *answers; /* an array that holds what sizes borrow from */
 	struct size *sizes;

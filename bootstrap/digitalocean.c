@@ -264,7 +264,8 @@ int droplets_find(const struct droplets *droplets, const char *name, struct drop
 		if (*ret)
 			return err_set(err, ERR_CONFIG,
 				       "two droplets are named '%s', %" PRId64 " and %" PRId64
-				       ": delete the one that is not in use, then run it again",
+				       ": dynia bootstrap plan says which of them goes, and "
+				       "apply takes it away",
 				       name, (*ret)->id, droplet->id);
 		*ret = droplet;
 	}

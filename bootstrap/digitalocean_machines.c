@@ -1,4 +1,5 @@
 /* A cluster's droplets: which node has which, what a new one is made of, and the steps to those that are wanted. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,17 +37,95 @@ int machines_take_size(void *arg, const json_t *item, struct err *err)
 	return 0;
 }
 
+/* --- which is whose --------------------------------------------------------------------------- */
+
+/* It has what only one that is at work has: a reserved IP, or credentials that were brought to it. */
+static bool is_in_use(const struct boot *boot, const struct droplet *droplet)
+{
+	for (size_t i = 0; i < boot->cloud.addresses.n; i++)
+		if (boot->cloud.addresses.v[i].droplet_id == droplet->id)
+			return true;
+	return droplet->host_key != NULL;
+}
+
+static bool is_off(const struct droplet *droplet)
+{
+	return strcmp(droplet->status, "active") != 0 && strcmp(droplet->status, "new") != 0;
+}
+
+/* Whoever made another at the same moment takes that back: it is the younger one. */
+static bool is_before(const struct boot *boot, const struct droplet *a, const struct droplet *b)
+{
+	bool used = is_in_use(boot, a);
+
+	return used != is_in_use(boot, b) ? used : a->id < b->id;
+}
+
+/* Nobody but a person can tell which of them it is: another one is in use, or is up while this one is off. */
+static int check_double(const struct boot *boot, const struct droplet *droplet,
+			const struct droplet *other, struct err *err)
+{
+	const char *why = is_in_use(boot, other)              ? "both are in use"
+			  : is_off(droplet) && !is_off(other) ? "one is off"
+							      : NULL;
+
+	if (!why)
+		return 0;
+	return err_set(err, ERR_CONFIG,
+		       "two droplets are named '%s', %" PRId64 " (%s%s) and %" PRId64
+		       " (%s%s), and "
+		       "%s: destroy the one that is not wanted, or take the tag '%s' off it, at "
+		       "https://cloud.digitalocean.com/droplets/ID, then run it again",
+		       droplet->name, droplet->id, droplet->status,
+		       is_in_use(boot, droplet) ? ", in use" : "", other->id, other->status,
+		       is_in_use(boot, other) ? ", in use" : "", why, boot->mark);
+}
+
+static int match(struct boot *boot, struct boot_node *node, struct err *err)
+{
+	struct boot_cloud *cloud = &boot->cloud;
+	struct droplets *all = &cloud->droplets;
+
+	node->droplet = NULL;
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->v[i].name, node->name) == 0 &&
+		    (!node->droplet || is_before(boot, &all->v[i], node->droplet)))
+			node->droplet = &all->v[i];
+	/* All go: which of two is the node's does not matter then. */
+	for (size_t i = 0; i < all->n && !boot->destroying; i++) {
+		if (strcmp(all->v[i].name, node->name) != 0 || &all->v[i] == node->droplet)
+			continue;
+		if (check_double(boot, node->droplet, &all->v[i], err) < 0)
+			return -1;
+		cloud->doubles[cloud->n_doubles++] = all->v[i].id;
+		if (boot->options.deliver_only)
+			boot_note(
+				boot,
+				"two droplets are named '%s': dynia bootstrap apply takes %" PRId64
+				" away",
+				node->name, all->v[i].id);
+	}
+	return 0;
+}
+
+bool machines_is_double(const struct boot *boot, int64_t id)
+{
+	for (size_t i = 0; i < boot->cloud.n_doubles; i++)
+		if (boot->cloud.doubles[i] == id)
+			return true;
+	return false;
+}
+
 int machines_match(struct boot *boot, struct err *err)
 {
+	boot->cloud.n_doubles = 0;
+	boot->cloud.doubles =
+		pool_calloc(boot->pool, boot->cloud.droplets.n + 1, sizeof(*boot->cloud.doubles));
 	for (size_t i = 0; i < boot->n_nodes; i++) {
 		struct boot_node *node = &boot->nodes[i];
 
-		/* All go: which of two is the node's does not matter then. */
-		if (droplets_find(&boot->cloud.droplets, node->name, &node->droplet, err) < 0) {
-			if (!boot->destroying)
-				return -1;
-			err_clear(err);
-		}
+		if (match(boot, node, err) < 0)
+			return -1;
 		if (node->droplet && !node->node->public_address)
 			node->public_address = node->droplet->public_address;
 		node->old_id = 0;
@@ -274,6 +353,20 @@ void machines_add_delete(struct boot *boot, enum boot_phase phase, const struct 
 	step->interrupts = true;
 }
 
+static void plan_double(struct boot *boot, const struct droplet *droplet)
+{
+	const struct boot_node *node = boot->nodes;
+
+	while (strcmp(node->name, droplet->name) != 0)
+		node++;
+	machines_add_delete(boot, BOOT_REMOVE, droplet,
+			    pool_printf(boot->pool,
+					"it is %" PRId64 ", and %" PRId64
+					" of the same name is the node's",
+					droplet->id,
+					node->droplet ? node->droplet->id : node->old_id));
+}
+
 void machines_plan_removals(struct boot *boot)
 {
 	bool any = false;
@@ -288,6 +381,11 @@ void machines_plan_removals(struct boot *boot)
 		any = true;
 		machines_add_delete(boot, BOOT_REMOVE, droplet, "cluster.yaml names no such node");
 	}
+	if (!any && boot->cloud.n_doubles)
+		drain_plan(boot, BOOT_DRAIN);
+	for (size_t i = 0; i < boot->cloud.droplets.n; i++)
+		if (machines_is_double(boot, boot->cloud.droplets.v[i].id))
+			plan_double(boot, &boot->cloud.droplets.v[i]);
 }
 
 void machines_plan_replacement(struct boot *boot)

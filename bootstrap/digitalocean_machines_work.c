@@ -53,7 +53,8 @@ static void take_from_list(struct boot *boot, struct boot_node *node)
 	for (size_t i = 0; i < all->n; i++) {
 		struct droplet *droplet = &all->v[i];
 
-		if (droplet->id != node->old_id && strcmp(droplet->name, node->name) == 0 &&
+		if (droplet->id != node->old_id && !machines_is_double(boot, droplet->id) &&
+		    strcmp(droplet->name, node->name) == 0 &&
 		    (!node->droplet || droplet->id < node->droplet->id))
 			node->droplet = droplet;
 	}

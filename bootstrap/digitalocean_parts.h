@@ -18,8 +18,10 @@ int network_plan(struct boot *boot, struct err *err);
 
 /* digitalocean_machines.c */
 int machines_take_size(void *arg, const json_t *item, struct err *err);
-/* Which of the droplets is which node's. */
+/* Which of the droplets is which node's. Of several with a node's name it is the one that is in use, or else the oldest. */
 int machines_match(struct boot *boot, struct err *err);
+/* One of the others: it goes. */
+bool machines_is_double(const struct boot *boot, int64_t id);
 /* The ssh keys of new droplets; asks nothing where none is to be created. */
 int machines_find_keys(struct boot *boot, struct err *err);
 int machines_plan(struct boot *boot, struct err *err);

@@ -65,11 +65,11 @@ static int look(struct boot *boot, struct err *err)
 	/* Tags before droplets: one that a droplet gets meanwhile is seen on it. */
 	if (digitalocean_each(api, "/v2/tags", "tags", network_take_tag, boot, err) < 0 ||
 	    droplets_list(api, boot->mark, boot->pool, &cloud->droplets, err) < 0 ||
+	    reserved_ips_list(api, boot->mark, boot->pool, &cloud->addresses, err) < 0 ||
 	    machines_match(boot, err) < 0 ||
 	    digitalocean_each(api, "/v2/sizes", "sizes", machines_take_size, boot, err) < 0 ||
 	    digitalocean_each(api, "/v2/firewalls", "firewalls", network_take_firewall, boot, err) <
 		    0 ||
-	    reserved_ips_list(api, boot->mark, boot->pool, &cloud->addresses, err) < 0 ||
 	    address_find(boot, err) < 0)
 		return -1;
 	cloud->listed_ms = clock_ms();

@@ -694,12 +694,57 @@ def test_an_address_that_somebody_else_uses_is_not_taken():
         assert cloud.ocean.picture()["reserved"] == [("203.0.113.77", "foreign")]
 
 
-def test_two_droplets_of_one_name_are_named(cloud):
+def twin(cloud, name, ident=9999999, **fields):
+    """Another droplet of a node's, as one of two who applied at the same moment leaves it where it is killed before it takes it back."""
+    there = cloud.ocean.named(name)
+    cloud.ocean.droplets[ident] = {**there, "id": ident, "tags": [MARK], "networks": {"v4": [], "v6": []}, **fields}
+    return there["id"]
+
+
+@pytest.mark.parametrize("name,ident,change,goes", [
+    ("shop-misty-owl", 9999999, {}, "the twin"), ("shop-misty-owl", 9999999, {"status": "off"}, "the twin"), ("shop-misty-owl", 7, {}, "the first"),
+    ("shop-misty-owl", 9999999, {"tags": [MARK, f"dynia-host-key:shop:{'ab' * 32}"]}, "the first"),
+    ("shop-brave-panda", 7, {}, "the twin")],
+    ids=["younger", "off", "older", "has-credentials", "has-no-address"])
+def test_of_two_droplets_of_one_name_the_one_that_is_not_in_use_goes(cloud, name, ident, change, goes):
     cloud.run("apply")
-    twin = {**next(iter(cloud.ocean.droplets.values())), "id": 77}
-    cloud.ocean.droplets[77] = twin
-    done = cloud.run("apply", check=False)
-    assert done.returncode == 1 and "two droplets are named 'shop-brave-panda'" in done.stderr and "77" in done.stderr
+    first = twin(cloud, name, ident, **change)
+    stays, gone = (first, ident) if goes == "the twin" else (ident, first)
+    before = cloud.picture()
+    step = next(s for s in cloud.json("plan")["steps"] if s["what"] == "droplet")
+    assert (step["action"], step["name"], step["because"]) == ("delete", name, f"it is {gone}, and {stays} of the same name is the node's")
+    asked = cloud.run("apply", check=False)
+    assert asked.returncode == USAGE and "--yes" in asked.stderr and cloud.picture() == before
+    cloud.run("apply", "--yes")
+    assert stays in cloud.ocean.droplets and gone not in cloud.ocean.droplets and len(cloud.ocean.droplets) == 2
+    assert [r[1] for r in cloud.ocean.picture()["reserved"]] == ["shop-brave-panda"]
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_a_replacement_is_not_one_of_two_that_are_there(cloud):
+    cloud.run("apply")
+    first = twin(cloud, "shop-misty-owl")
+    cloud.run("apply", "--yes", "--replace", "misty-owl")
+    assert not {first, 9999999} & set(cloud.ocean.droplets) and len(cloud.ocean.droplets) == 2
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+@pytest.mark.parametrize("change,words", [
+    ({"tags": [MARK, f"dynia-host-key:shop:{'ab' * 32}"]}, "both are in use"), ({"status": "active"}, "one is off")])
+def test_two_droplets_of_one_name_that_only_a_person_can_tell_apart(cloud, change, words):
+    """What is to be done, and where, without another tool."""
+    cloud.run("apply")
+    first = twin(cloud, "shop-brave-panda", **change)
+    if words == "one is off":
+        cloud.ocean.power_off("shop-brave-panda")
+        cloud.ocean.droplets[9999999]["status"] = "active"
+    before = cloud.picture()
+    said = cloud.run("apply", "--yes", check=False)
+    assert said.returncode == 1 and words in said.stderr and cloud.picture() == before
+    for word in (f"{first} (", ", in use)", "9999999 (", f"take the tag '{MARK}' off it", "https://cloud.digitalocean.com/droplets/ID"):
+        assert word in said.stderr
+    cloud.ocean.droplets[9999999]["tags"] = []
+    cloud.run("plan")
 
 
 def test_a_size_that_is_sold_out(cloud, monkeypatch):
