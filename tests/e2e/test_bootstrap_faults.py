@@ -75,12 +75,18 @@ def disturbed(scenario, which, at, kind, want):
         double = cloud.doubles[which]
         number = len(double.calls) + 1 + at
         killed = kind in ("hold", "held")
-        process = []
-        fault = Fault(kind, retry_after=0 if kind == "429" else None,
-                      on_hold=lambda: os.kill(process[0].pid, signal.SIGKILL) if killed else None)
+        process, started = [], threading.Event()
+
+        def on_hold():
+            """Its first call may come before Popen has returned."""
+            if killed and started.wait(30):
+                os.kill(process[0].pid, signal.SIGKILL)
+
+        fault = Fault(kind, retry_after=0 if kind == "429" else None, on_hold=on_hold)
         double.faults[number] = fault
         process.append(subprocess.Popen(cloud.argv(verb, *options), env={**cloud.env, "DYNIA_API_TIMEOUT": "1500ms"}, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        started.set()
         said, _ = process[0].communicate(timeout=120)
         if len(double.calls) < number:
             return None  # one look less at what was already there: the call was never made
