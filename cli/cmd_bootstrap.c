@@ -266,11 +266,9 @@ static int take_duration(const struct command *self, const char *name, const cha
 {
 	struct err err = {0};
 
-	if (strcmp(word, "0") == 0) {
+	if (strcmp(word, "0") == 0)
 		*ret_ms = 0;
-		return -1;
-	}
-	if (parse_duration_ms(word, ret_ms, &err) < 0)
+	else if (parse_duration_ms(word, ret_ms, &err) < 0)
 		return cli_usage_error(self, "--%s: %s", name, err.msg);
 	return -1;
 }
@@ -299,6 +297,11 @@ static int check_options(const struct command *self, struct bootstrap_options *o
 		if (rows[i].given && !strstr(rows[i].verbs, verb))
 			return cli_usage_error(self, "%s takes no --%s, which is for %s", verb,
 					       rows[i].name, rows[i].verbs);
+	if (o->boot.identity && !o->boot.credentials)
+		return cli_usage_error(
+			self, "--identity is for ssh, which brings what --credentials DIR names");
+	if (o->boot.identity && access(o->boot.identity, R_OK) < 0)
+		return cli_usage_error(self, "--identity: '%s' cannot be read", o->boot.identity);
 	if (o->add && parse_int(o->add, 1, ADD_MAX, &o->n_add, &err) < 0)
 		return cli_usage_error(self, "--add: %s", err.msg);
 	return -1;
@@ -342,6 +345,9 @@ static int run(const struct command *self, int argc, char **argv)
 		status = take_duration(self, "drain", o.drain, &o.boot.drain_ms);
 	if (status < 0)
 		status = take_duration(self, "timeout", o.machine, &o.boot.machine_ms);
+	if (status < 0 && o.boot.machine_ms <= 0)
+		status = cli_usage_error(self, "--timeout: no droplet comes up in no time: "
+					       "write " MACHINE_DEFAULT);
 	if (status >= 0)
 		return status;
 	o.path = args.n > 1 ? args.v[1] : NULL;

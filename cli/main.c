@@ -1,4 +1,5 @@
 /* dynia: finds the command and runs it. */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -78,6 +79,19 @@ static int dispatch(int argc, char **argv)
 	return unknown_command(word);
 }
 
+/* Where one of the three is closed, the next file or connection would have its number, and what is meant for a
+ * person would be written there. To this, nothing can be written. */
+static void occupy_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The other end of the pipe is closed. */
 static bool is_unread(int fd)
 {
@@ -88,9 +102,11 @@ static bool is_unread(int fd)
 
 int main(int argc, char **argv)
 {
-	int status = dispatch(argc, argv);
 	struct err err = {0};
+	int status;
 
+	occupy_standard_descriptors();
+	status = dispatch(argc, argv);
 	/* A full disk behind a redirection: what was asked for is not there. Who reads no more did not ask. */
 	if ((fflush(stdout) != 0 || ferror(stdout)) && !is_unread(STDOUT_FILENO)) {
 		err_errno(&err, "write to standard output");

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import pytest
@@ -809,6 +810,8 @@ def test_usage():
     (("destroy", "--yes", "--node", "misty-owl"), ["destroy takes no --node", "credentials"]), (("apply", "--node", "misty-owl"), ["apply takes no --node"]),
     (("destroy", "--yes", "--replace", "misty-owl"), ["--replace"]), (("apply", "--release-address"), ["for destroy"]),
     (("apply", "--exit-code"), ["for plan"]), (("user-data", "--node", "misty-owl", "--json"), ["takes no --json"]),
+    (("apply", "--timeout", "0"), ["--timeout", "write 10m"]), (("apply", "--identity", "/dev/null"), ["--identity is for ssh", "--credentials DIR"]),
+    (("apply", "--credentials", ".", "--identity", "/dev/null/none"), ["'/dev/null/none' cannot be read"]),
     (("plan", "--add", "0"), ["--add: 0 is not between 1 and 100"]), (("plan", "--add", "many"), ["--add"])])
 def test_an_option_that_says_nothing_to_the_verb_is_refused(cloud, argv, words):
     done = cloud.run(*argv, check=False)
@@ -924,6 +927,24 @@ def test_an_apply_goes_on_where_its_reader_goes_away(cloud, more):
                           stderr=subprocess.STDOUT) as process:
         process.stdout.close()
         assert process.wait(60) == 1, "what failed has failed"
+
+
+@pytest.mark.parametrize("closed,status", [(">&-", 1), ("2>&-", 0), ("<&- >&- 2>&-", 1)])
+def test_what_is_meant_for_a_person_goes_into_no_connection(cloud, closed, status):
+    """Where a standard descriptor is closed, what is opened first would have its number. What cannot say what it was asked for fails."""
+    seen, started = [], threading.Event()
+
+    def look():
+        started.wait(30)
+        seen.extend(os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3))
+
+    cloud.ocean.faults[9] = Fault("hold", on_hold=look)
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *cloud.argv("apply")], env=cloud.env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        started.set()
+        assert process.wait(60) == status
+    assert set(seen) == {"/dev/null"}
+    assert len(cloud.ocean.droplets) == 2 and len(records(cloud)) == 4
 
 
 def test_what_only_shows_something_ends_with_its_reader():
