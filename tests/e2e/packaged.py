@@ -75,12 +75,15 @@ class Agent:
         self.machine, self.repository = machine, repository
         self.run = machine.run
 
-    def install(self, package):
+    def copy(self, package):
         shutil.copy(package, self.machine.path("/root/dynia.deb"))
+
+    def install(self, package):
+        self.copy(package)
         return self.run("dpkg", "--install", "/root/dynia.deb", timeout=600)
 
     def unpack(self, package):
-        shutil.copy(package, self.machine.path("/root/dynia.deb"))
+        self.copy(package)
         return self.run("dpkg", "--unpack", "/root/dynia.deb", timeout=600)
 
     def wait_for(self, condition, what):

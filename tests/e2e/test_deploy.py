@@ -3,6 +3,7 @@
 import base64
 import crypt
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import docker_host
 from docker_site import Client, DockerSite
-from harness import wait_for
+from harness import DYNIA, another_version, wait_for
 
 pytestmark = pytest.mark.heavy
 
@@ -53,6 +54,24 @@ def test_an_image_is_deployed_changed_and_removed(shop):
     assert [c["Labels"]["dynia.service"] for c in shop.containers()] == ["other"]
     assert shop.causes()["remove web"] == "clusters/demo/services/web/service.yaml removed"
     assert shop.node.fetch("web.test").status == 421
+
+
+def test_another_version_of_the_program_touches_no_container(shop, tmp_path):
+    shop.image("web", "web:1")
+    shop.image("other", "well:1", "health: {path: /health}")
+    shop.commit()
+    before = shop.settle()
+    started = {c["Id"]: c["Created"] for c in shop.containers()}
+    shop.node.stop_agent()
+    shop.node.program = tmp_path / "dynia"
+    shutil.copy(DYNIA, shop.node.program)
+    another_version(shop.node.program)
+    with Client(shop, "web").asking() as client:
+        shop.node.start()
+        wait_for(lambda: shop.status()["agent"]["version"] != before["agent"]["version"], 60, "status of the other version")
+        wait_for(lambda: shop.state()["inputs"]["dynia"] == shop.status()["agent"]["version"], 60, "pass")
+    assert not client.failures and {c["Id"]: c["Created"] for c in shop.containers()} == started
+    assert shop.status()["generation"] == before["generation"]
 
 
 def test_a_static_site_is_deployed_changed_broken_repaired_and_removed(shop):

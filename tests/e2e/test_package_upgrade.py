@@ -75,6 +75,39 @@ def test_a_program_that_does_not_start_is_told(agent, package, tmp_path):
     assert agent.programs() == programs and state(agent) == ("active", "enabled")
 
 
+def test_dpkg_that_is_killed_goes_on_where_it_was(agent, package, newer):
+    """Itself and its scripts, at one moment after another."""
+    before = agent.programs(), agent.files()
+    with Requests(agent.machine.address):
+        for number in range(12):
+            agent.copy((newer, package)[number % 2])
+            agent.run("timeout", "--signal=KILL", f"{0.02 + number * 0.02}", "dpkg", "--install", "/root/dynia.deb", check=False)
+            agent.run("dpkg", "--configure", "--pending", check=False, timeout=600)
+            # Where not all of the files were there yet, dpkg wants the package once more.
+            agent.run("dpkg", "--install", "/root/dynia.deb", timeout=600)
+            assert agent.run("dpkg", "--audit").stdout == "" and state(agent) == ("active", "enabled")
+            assert agent.run("readlink", f"/proc/{agent.pid}/exe").stdout == "/usr/bin/dynia\n"
+        agent.wait_for_pass()
+    assert (agent.programs(), agent.files()) == before
+
+
+def test_a_disk_that_is_full_leaves_what_there_was(agent, newer):
+    folder = "/usr/share/zsh/vendor-completions"
+    before, version = agent.programs(), agent.run("dynia", "version").stdout
+    agent.run("mount", "-t", "tmpfs", "-o", "size=4k", "full", folder)
+    try:
+        agent.run("sh", "-c", f"printf x > {folder}/full")
+        agent.copy(newer)
+        done = agent.run("dpkg", "--install", "/root/dynia.deb", check=False, timeout=600)
+        assert done.returncode != 0 and "No space left on device" in done.stderr
+        assert agent.run("dynia", "version").stdout == version and state(agent) == ("active", "enabled")
+    finally:
+        agent.run("umount", folder)
+    agent.install(newer)
+    agent.wait_for_pass()
+    assert agent.programs() == before
+
+
 def test_another_root_is_another_machine(agent, package):
     """With dpkg --root and scripts that are not in its chroot, this machine's agent and its files are not touched."""
     agent.run("mkdir", "-p", "/srv/root/var/lib/dpkg", "/srv/root/etc")
