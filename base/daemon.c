@@ -21,6 +21,7 @@
 #include "base/exec.h"
 #include "base/file.h"
 #include "base/file_internal.h"
+#include "base/log.h"
 #include "base/strvec.h"
 
 /* A stat file and a pid file are one line. */
@@ -46,22 +47,32 @@ static unsigned long long parse_start_time(const char *stat)
 
 #define CMDLINE_LIMIT (1 << 20)
 
+/* A file of a process below /proc. One that is there and cannot be read is told, for the process counts as ended. */
+static int read_proc(const char *path, size_t limit, struct strbuf *ret)
+{
+	struct err err;
+
+	if (file_read(path, limit, ret, &err) == 0)
+		return 0;
+	if (errno != ENOENT && errno != ESRCH)
+		log_warn("%s", err.msg);
+	return -1;
+}
+
 static int read_stat(pid_t pid, struct strbuf *ret)
 {
 	char path[64];
-	struct err ignored;
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
-	return file_read(path, LINE_LIMIT, ret, &ignored);
+	return read_proc(path, LINE_LIMIT, ret);
 }
 
 static bool read_name(pid_t pid, struct strbuf *ret)
 {
 	char path[64];
-	struct err ignored;
 
 	snprintf(path, sizeof(path), "/proc/%ld/comm", (long)pid);
-	if (pid <= 0 || !process_start_time(pid) || file_read(path, LINE_LIMIT, ret, &ignored) < 0)
+	if (pid <= 0 || !process_start_time(pid) || read_proc(path, LINE_LIMIT, ret) < 0)
 		return false;
 	strbuf_trim(ret);
 	return true;
@@ -90,11 +101,10 @@ bool process_child_named(pid_t pid, const char *prefix, char ret[PROCESS_NAME_SI
 {
 	CLEANUP(strbuf_release) struct strbuf children = STRBUF_INIT;
 	char path[64], *rest, *word;
-	struct err ignored;
 
 	ret[0] = '\0';
 	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
-	if (pid <= 0 || file_read(path, CMDLINE_LIMIT, &children, &ignored) < 0)
+	if (pid <= 0 || read_proc(path, CMDLINE_LIMIT, &children) < 0)
 		return false;
 	for (word = strtok_r(children.buf, " \n", &rest); word;
 	     word = strtok_r(NULL, " \n", &rest)) {
@@ -114,10 +124,9 @@ static bool has_argument(pid_t pid, const char *argument)
 {
 	CLEANUP(strbuf_release) struct strbuf line = STRBUF_INIT;
 	char path[64];
-	struct err ignored;
 
 	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
-	if (file_read(path, CMDLINE_LIMIT, &line, &ignored) < 0)
+	if (read_proc(path, CMDLINE_LIMIT, &line) < 0)
 		return false;
 	for (size_t at = 0; at < line.len; at += strlen(line.buf + at) + 1)
 		if (strcmp(line.buf + at, argument) == 0)

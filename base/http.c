@@ -1,8 +1,10 @@
 #include "base/http.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -18,6 +20,7 @@ struct transfer {
 	struct http_reply *reply;
 	bool body_too_large;
 	bool header_too_large;
+	int socket_error; /* why there was no socket; 0 */
 };
 
 void http_reply_release(struct http_reply *reply)
@@ -178,6 +181,17 @@ static void set_protocols(CURL *curl)
 #endif
 }
 
+/* libcurl keeps no errno of socket(2). */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct transfer *transfer = arg;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	(void)purpose;
+	transfer->socket_error = fd < 0 ? errno : 0;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static void set_limits(CURL *curl, struct transfer *transfer)
 {
 	const struct http_request *req = transfer->req;
@@ -193,6 +207,8 @@ static void set_limits(CURL *curl, struct transfer *transfer)
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
 		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)(req->stall_ms + 999) / 1000);
 	}
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
 	if (req->want_header || req->n_wanted) {
@@ -251,13 +267,13 @@ static void describe(struct strbuf *to, const struct http_request *req)
 }
 
 /* "Connection refused", which libcurl does not say. */
-static void add_reason(CURL *curl, struct err *err)
+static void add_reason(const struct transfer *transfer, CURL *curl, struct err *err)
 {
 	const struct err said = *err;
 	char text[128];
-	long error = 0;
+	long error = transfer->socket_error;
 
-	if (curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error) == CURLE_OK && error)
+	if (error || (curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error) == CURLE_OK && error))
 		err_set(err, said.code, "%s: %s", said.msg,
 			strerror_r((int)error, text, sizeof(text)));
 }
@@ -280,7 +296,7 @@ static int failed(const struct transfer *transfer, CURL *curl, CURLcode code, co
 		text = "";
 	err_set(err, ERR_NETWORK, "%s: %s", what.buf, *text ? text : curl_easy_strerror(code));
 	if (code == CURLE_COULDNT_CONNECT)
-		add_reason(curl, err);
+		add_reason(transfer, curl, err);
 	return -1;
 }
 
