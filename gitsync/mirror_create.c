@@ -112,7 +112,7 @@ static int is_occupied(const struct place *place, struct err *err)
 	AUTO_CLOSE int fd =
 		openat(place->fd, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	const struct dirent *item;
-	int n = 0;
+	int n = 0, rc = 0;
 	DIR *dir;
 
 	if (fd < 0) {
@@ -126,10 +126,13 @@ static int is_occupied(const struct place *place, struct err *err)
 	if (!dir)
 		return err_errno(err, "open '%s'", place->name);
 	STEAL_FD(fd);
+	errno = 0;
 	while (n <= 2 && (item = readdir(dir)) != NULL)
 		n++;
+	if (n <= 2 && errno)
+		rc = err_errno(err, "read the folder '%s'", place->name);
 	closedir(dir);
-	return n > 2;
+	return rc < 0 ? rc : n > 2;
 }
 
 /* A lack of rights or of descriptors, which would look like damage to libgit2, is none. */

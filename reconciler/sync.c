@@ -334,6 +334,20 @@ static void remember_failure(struct pass *p)
 	agent->sync_failure = p->synced;
 }
 
+/* Of the mirror, where the remote's is not one that is refused. */
+static void read_tip(struct pass *p)
+{
+	struct err err;
+
+	if (p->tip[0] || mirror_resolve(p->agent->mirror, branch_ref(p), p->tip, &err) == 0)
+		return;
+	p->tip[0] = '\0';
+	if (!p->synced.code) {
+		p->synced = err;
+		p->outcome->unsynced = true;
+	}
+}
+
 void step_sync(struct pass *p)
 {
 	char own[GIT_OID_HEX];
@@ -346,11 +360,10 @@ void step_sync(struct pass *p)
 		p->outcome->unsynced = true;
 	}
 	sync_status(p);
+	read_tip(p);
 	remember_failure(p);
 	if (!p->behind)
 		p->agent->behind = 0;
-	if (!p->tip[0])
-		mirror_has(p, branch_ref(p), p->tip);
 }
 
 /* Where to, and what is there: false where nothing may be pushed now. */
