@@ -218,6 +218,13 @@ int program_signal_reload(const struct runtime_context *rt, enum program program
 	return 0;
 }
 
+int program_gone(enum program program, struct err *err)
+{
+	return err_set(err, ERR_SYSTEM,
+		       "%s ended before it could be reloaded; the next pass starts it",
+		       program_command(program));
+}
+
 int program_reload(const struct runtime_context *rt, enum program program, pid_t pid,
 		   program_signal *tell, const char *config, struct err *err)
 {

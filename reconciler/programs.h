@@ -44,6 +44,9 @@ program_signal program_signal_reload;
  * serves on. */
 int program_reload(const struct runtime_context *rt, enum program program, pid_t pid,
 		   program_signal *tell, const char *config, struct err *err);
+/* The error of one that was to be reloaded and does not run any more, which is no fault of what it was to load. Always
+ * returns -1. */
+int program_gone(enum program program, struct err *err);
 /* Does its log, and not its answer, say why it did not load its configuration? */
 bool program_fails_in_log(enum program program);
 /* Of what it wrote to its log: HAProxy's first alert, which tells most, or the last error. `log` is

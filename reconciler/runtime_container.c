@@ -129,8 +129,7 @@ static int container_reload(const struct runtime_context *rt, enum program progr
 	pid_t pid = program_listener(rt, program);
 
 	if (!pid)
-		return err_set(err, ERR_APPLY, "%s ended before it could be reloaded",
-			       program_command(program));
+		return program_gone(program, err);
 	if (program_reload(rt, program, pid, program_signal_reload, config, err) == 0)
 		return 0;
 	if (err->code != ERR_APPLY || !program_fails_in_log(program))

@@ -250,8 +250,7 @@ static int process_reload(const struct runtime_context *rt, enum program program
 	off_t log_from;
 
 	if (!pid)
-		return err_set(err, ERR_APPLY, "%s ended before it could be reloaded",
-			       program_command(program));
+		return program_gone(program, err);
 	if (adopt(rt, row, pid, err) < 0)
 		return -1;
 	log_fd = open_log(rt, row->log_name, err);

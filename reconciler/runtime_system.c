@@ -141,8 +141,7 @@ static int system_reload(const struct runtime_context *rt, enum program program,
 	int64_t since_s = clock_wall_s();
 
 	if (!pid)
-		return err_set(err, ERR_APPLY, "%s ended before it could be reloaded",
-			       program_command(program));
+		return program_gone(program, err);
 	if (!unit_boots(unit, rt->pool) && make_startable(unit, err) < 0)
 		return -1;
 	if (program_reload(rt, program, pid, tell, config, err) == 0)

@@ -67,6 +67,9 @@ contract: tools all ## the clouds' doubles, and calls to them, against the publi
 distributions: tools all ## the package, built and used on Debian 13, Ubuntu 22.04 and 24.04, whose archives it needs
 	@$(PYTEST) -m distributions tests/e2e/test_clean_roots.py
 
+faults: tools all ## every system call of an apply fails once, not a sample of them: about 10 minutes
+	@DYNIA_LOOKS=1 DYNIA_FAULTS=100000 $(PYTEST) -n 2 --dist load tests/e2e/test_faults.py
+
 golden: tools all ## write tests/cases/*/*/want and error anew: read the diff
 	@GOLDEN=1 $(PYTEST) tests/e2e/test_golden_valid.py tests/e2e/test_golden_invalid.py
 
@@ -172,5 +175,5 @@ generated: all ## fail where generating those files again changes one
 	@for f in schema/cluster.json schema/service.json schema/agent.json reference.md dynia.1; do \
 		cmp $(O)/generated/$$f docs/$$f || { echo "run make schema, and commit what it writes" >&2; exit 1; }; done
 
-.PHONY: check contract distributions unit corpora e2e golden sanitize fuzz fuzz-run coverage bench bench-fleet demo lint lint-compilers lint-headers \
+.PHONY: check contract distributions faults unit corpora e2e golden sanitize fuzz fuzz-run coverage bench bench-fleet demo lint lint-compilers lint-headers \
 	lint-layers lint-tidy lint-cppcheck lint-format lint-text programs format schema generated

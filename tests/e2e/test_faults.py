@@ -69,6 +69,7 @@ def trace_of(node):
 
 def faults(lines, every=10):
     """(call, number, error) of each call that is to fail, in the order in which a pass makes them."""
+    every = int(os.environ.get("DYNIA_LOOKS", every))
     numbers, chosen, begun, looks = {}, [], False, 0
     for line in lines:
         call = line.split("(")[0]
