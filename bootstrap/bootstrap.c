@@ -77,11 +77,9 @@ const struct node *boot_need_node(const struct cluster *cluster, const char *nam
 	return NULL;
 }
 
-static bool is_wanted(const struct boot_provider *provider, const struct cluster *cluster,
-		      const struct boot_options *options)
+static bool is_wanted(const struct boot_provider *provider, const struct boot_options *options)
 {
-	return (provider->is_named(cluster) || provider->outlives_its_name) &&
-	       (provider->plan_deliver || !options->deliver_only);
+	return provider->plan_deliver || !options->deliver_only;
 }
 
 static int need_named(const struct boot *boot, struct err *err)
@@ -89,8 +87,7 @@ static int need_named(const struct boot *boot, struct err *err)
 	const struct cluster *cluster = boot->cluster;
 
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
-		if (providers[i]->is_named(cluster) &&
-		    is_wanted(providers[i], cluster, &boot->options))
+		if (providers[i]->is_named(cluster) && is_wanted(providers[i], &boot->options))
 			return 0;
 	return err_set(err, ERR_USAGE,
 		       "cluster '%s' names no provider: add provider.digitalocean%s to %s",
@@ -105,7 +102,7 @@ int boot_open(struct boot *boot, const struct cluster *cluster, const struct boo
 	boot->mark = cluster_mark(boot->pool, cluster->name);
 	name_nodes(boot);
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
-		if (is_wanted(providers[i], cluster, options) && providers[i]->open(boot, err) < 0)
+		if (is_wanted(providers[i], options) && providers[i]->open(boot, err) < 0)
 			return -1;
 	if ((options->replace && !boot_need_node(cluster, options->replace, err)) ||
 	    (options->only_node && !boot_need_node(cluster, options->only_node, err)))
@@ -243,13 +240,12 @@ static int plan(struct boot *boot, bool destroy, struct err *err)
 	boot->n_notes = 0;
 	boot->destroying = destroy;
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++)
-		if (is_wanted(providers[i], boot->cluster, &boot->options) &&
-		    providers[i]->look(boot, err) < 0)
+		if (is_wanted(providers[i], &boot->options) && providers[i]->look(boot, err) < 0)
 			return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
 		const struct boot_provider *provider = providers[i];
 
-		if (!is_wanted(provider, boot->cluster, &boot->options))
+		if (!is_wanted(provider, &boot->options))
 			continue;
 		if ((destroy                      ? provider->plan_destroy
 		     : boot->options.deliver_only ? provider->plan_deliver

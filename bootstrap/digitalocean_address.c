@@ -77,6 +77,26 @@ static void add_tag_step(struct boot *boot, enum boot_verb verb, const char *tag
 	step->because = because;
 }
 
+/* Those that cluster.yaml means no more are nobody's to give back: a person is told while they can be found. */
+static void note_others(struct boot *boot)
+{
+	for (size_t i = 0; i < boot->cloud.addresses.n; i++) {
+		const struct reserved_ip *address = &boot->cloud.addresses.v[i];
+		bool tagged = !address->droplet_id && is_tagged(boot, address->ip);
+
+		if ((boot->vip && strcmp(address->ip, boot->vip) == 0) ||
+		    !(tagged || is_held(boot, address)))
+			continue;
+		boot_note(
+			boot,
+			"the reserved IP %s is not the cluster's by cluster.yaml, and is kept; it "
+			"costs money while no droplet has it: destroy it at "
+			"https://cloud.digitalocean.com/networking/reserved_ips where nobody "
+			"needs it",
+			address->ip);
+	}
+}
+
 /* The tag of the one that is the cluster's stays, unless that goes; those of earlier ones go. */
 void address_plan_tags(struct boot *boot, bool goes)
 {
@@ -92,6 +112,7 @@ void address_plan_tags(struct boot *boot, bool goes)
 			add_tag_step(boot, BOOT_DELETE, tag,
 				     "its reserved IP is the cluster's no more");
 	}
+	note_others(boot);
 }
 
 const struct reserved_ip *address_of(const struct boot *boot)
@@ -142,11 +163,33 @@ struct boot_node *boot_first_holder(const struct boot *boot)
 	return best ? best : best_holder(boot, is_any);
 }
 
+/* A droplet has one at a time. */
+static void add_unassign(struct boot *boot, enum boot_phase phase, const struct boot_node *from)
+{
+	for (size_t i = 0; from->droplet && i < boot->cloud.addresses.n; i++) {
+		const struct reserved_ip *address = &boot->cloud.addresses.v[i];
+		struct boot_step *step;
+
+		if (address->droplet_id != from->droplet->id ||
+		    (boot->vip && strcmp(address->ip, boot->vip) == 0))
+			continue;
+		step = boot_add(boot, phase, BOOT_CHANGE, "reserved IP", address->ip,
+				&work_unassign);
+		step->key = address->ip;
+		step->detail = pool_printf(boot->pool, "off %s", from->node->name);
+		step->because = "a droplet has one only";
+		step->interrupts = true;
+	}
+}
+
 static void add_assign(struct boot *boot, enum boot_phase phase, struct boot_node *to,
 		       const char *because)
 {
-	struct boot_step *step = boot_add(boot, phase, BOOT_ASSIGN, "reserved IP",
-					  boot->vip ? boot->vip : "a new one", &work_assign);
+	struct boot_step *step;
+
+	add_unassign(boot, phase, to);
+	step = boot_add(boot, phase, BOOT_ASSIGN, "reserved IP",
+			boot->vip ? boot->vip : "a new one", &work_assign);
 
 	step->node = to;
 	step->detail = pool_printf(boot->pool, "to %s", to->node->name);

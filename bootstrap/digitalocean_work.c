@@ -221,6 +221,14 @@ int cloud_delete_at(struct boot *boot, struct boot_step *step, const char *folde
 	return boot_done(boot, step);
 }
 
+static int start_unassign(struct boot *boot, struct boot_step *step, struct err *err)
+{
+	if (reserved_ip_hold(&boot->cloud.api, step->key, boot->mark, 0, ADDRESS_DEADLINE_MS, NULL,
+			     err) < 0)
+		return -1;
+	return boot_done(boot, step);
+}
+
 /* Where the API wants it unassigned first, that is done first. */
 static int start_delete_address(struct boot *boot, struct boot_step *step, struct err *err)
 {
@@ -260,6 +268,7 @@ const struct boot_work work_vpc = {.start = start_vpc};
 const struct boot_work work_firewall = {.start = start_firewall};
 const struct boot_work work_reserve = {.start = start_reserve};
 const struct boot_work work_assign = {.start = start_assign};
+const struct boot_work work_unassign = {.start = start_unassign};
 const struct boot_work work_delete_address = {.start = start_delete_address};
 const struct boot_work work_delete_firewall = {.start = start_delete_firewall};
 const struct boot_work work_delete_vpc = {.start = start_delete_vpc};

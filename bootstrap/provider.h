@@ -6,9 +6,8 @@
 
 struct boot_provider {
 	const char *name;
+	/* The others are called also where it is not named: it may have something of the cluster's still. */
 	bool (*is_named)(const struct cluster *cluster);
-	/* Is called also where the file names it no more: for what it has of the cluster's still. */
-	bool outlives_its_name;
 	int (*open)(struct boot *boot, struct err *err);
 	void (*release)(struct boot *boot);
 	/* Reads what there is. */
@@ -44,7 +43,7 @@ int cloudflare_plan_left(struct boot *boot, const char *named_id, struct err *er
 
 /* digitalocean_work.c, _machines_work.c and _tags.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,
-	work_assign, work_delete_droplet, work_delete_address, work_delete_firewall,
+	work_assign, work_unassign, work_delete_droplet, work_delete_address, work_delete_firewall,
 	work_delete_vpc, work_delete_tag, work_delete_loose_tag, work_deliver;
 /* The droplet is known by this host key from now on, and by its contact key no more. */
 int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key, struct err *err);

@@ -236,7 +236,6 @@ static int plan_destroy(struct boot *boot, struct err *err)
 const struct boot_provider provider_cloudflare = {
 	.name = "cloudflare",
 	.is_named = is_named,
-	.outlives_its_name = true,
 	.open = open_records,
 	.release = release,
 	.look = look,

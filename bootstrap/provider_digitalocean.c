@@ -3,6 +3,7 @@
  * _machines_work.c and _tags.c. */
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "bootstrap/digitalocean_parts.h"
 #include "bootstrap/drain.h"
@@ -15,6 +16,8 @@ static bool is_named(const struct cluster *cluster)
 
 static int open_cloud(struct boot *boot, struct err *err)
 {
+	if (!is_named(boot->cluster))
+		return 0;
 	if (api_open(&boot->cloud.api, &digitalocean_api, NULL, err) < 0)
 		return -1;
 	boot->cloud.open = true;
@@ -52,11 +55,37 @@ const struct digitalocean *boot_config(const struct boot *boot)
 
 /* --- looking ----------------------------------------------------------------------------- */
 
+/* The file names DigitalOcean no more: nothing is done there, and what costs money there is told. */
+static int look_for_left(struct boot *boot)
+{
+	CLEANUP(api_release) struct api api = API_INIT;
+	const char *token = getenv(digitalocean_api.token_variable);
+	struct droplets droplets = {0};
+	struct err err = {0};
+
+	if (!token || !*token)
+		return 0;
+	if (api_open(&api, &digitalocean_api, token, &err) == 0)
+		api.tries = 1;
+	if (err.code || droplets_list(&api, boot->mark, boot->pool, &droplets, &err) < 0)
+		boot_note(boot, "whether droplets of the cluster's are left is not known: %s",
+			  err.msg);
+	if (droplets.n)
+		boot_note(boot,
+			  "%zu droplet%s of the cluster's (tag '%s') cost money, and cluster.yaml "
+			  "names no provider.digitalocean: name it again, and dynia bootstrap "
+			  "destroy takes them away",
+			  droplets.n, droplets.n > 1 ? "s" : "", boot->mark);
+	return 0;
+}
+
 static int look(struct boot *boot, struct err *err)
 {
 	struct boot_cloud *cloud = &boot->cloud;
 	struct api *api = &cloud->api;
 
+	if (!is_named(boot->cluster))
+		return look_for_left(boot);
 	forget(boot);
 	cloud->answers = json_array();
 	cloud->vpc = cloud->firewall = NULL;
@@ -82,6 +111,8 @@ static int look(struct boot *boot, struct err *err)
 
 static int plan(struct boot *boot, struct err *err)
 {
+	if (!is_named(boot->cluster))
+		return 0;
 	if (network_plan(boot, err) < 0 || machines_find_keys(boot, err) < 0 ||
 	    address_plan(boot, err) < 0 || machines_plan(boot, err) < 0)
 		return -1;
@@ -130,6 +161,8 @@ static int plan_destroy(struct boot *boot, struct err *err)
 	struct boot_cloud *cloud = &boot->cloud;
 
 	(void)err;
+	if (!is_named(boot->cluster))
+		return 0;
 	if (cloud->droplets.n)
 		drain_plan(boot, BOOT_DRAIN);
 	plan_release(boot);

@@ -541,6 +541,45 @@ def test_without_an_address_that_moves_hosts_lead_to_the_nodes():
         cloud.assert_clean()
 
 
+
+def test_another_address_is_taken_by_a_droplet_that_has_one(cloud):
+    """It has one at a time: the old one is taken off it, and is told of as long as somebody can find it."""
+    cloud.run("apply")
+    old = next(iter(cloud.ocean.reserved))
+    cloud.ocean.add_reserved("sgp1", "203.0.113.77")
+    cloud.write(("brave-panda", "misty-owl"), vip=named("203.0.113.77"))
+    assert cloud.run("apply", check=False).returncode == USAGE, "it asks"
+    done = cloud.json("apply", "--yes")
+    assert [(s["action"], s["name"], s["detail"]) for s in done["steps"][:2]] == [
+        ("change", old, "off brave-panda"), ("assign", "203.0.113.77", "to brave-panda")]
+    assert any(f"the reserved IP {old} is not the cluster's" in note for note in done["notes"])
+    assert sorted(cloud.ocean.picture()["reserved"]) == [(old, None), ("203.0.113.77", "shop-brave-panda")]
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_an_address_that_is_wanted_no_more_is_told(cloud):
+    cloud.run("apply")
+    address = next(iter(cloud.ocean.reserved))
+    cloud.ocean.add_reserved("sgp1", "203.0.113.77", foreign(cloud)["id"])
+    cloud.write(("brave-panda", "misty-owl"), vip="")
+    for verb in ("apply", "plan", "destroy"):
+        notes = cloud.json(verb, *(["--yes"] if verb != "plan" else []))["notes"]
+        assert len(notes) == 1 and f"the reserved IP {address} is not the cluster's" in notes[0] and "networking/reserved_ips" in notes[0]
+
+
+def test_droplets_of_a_provider_that_is_named_no_more_are_told(cloud):
+    """They are not taken away: only with what the file says of them is it known how. They cost money."""
+    cloud.run("apply")
+    file = cloud.folder / "clusters/shop/cluster.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(re.sub(r"(?s)provider:.*?dns:", "dns:", text).replace("move: digitalocean", "address: 203.0.113.1, move: vrrp"), encoding="utf-8")
+    for verb in ("plan", "destroy"):
+        said = cloud.run(verb, *(["--yes"] if verb != "plan" else [])).stdout
+        assert f"2 droplets of the cluster's (tag '{MARK}') cost money" in said and "destroy takes them away" in said
+    assert "is not known: DigitalOcean" in cloud.run("plan", env={"DIGITALOCEAN_TOKEN": "wrong"}).stdout
+    assert "droplets" not in cloud.run("plan", env={"DIGITALOCEAN_TOKEN": ""}).stdout and len(cloud.ocean.droplets) == 2
+
+
 # --- records of a zone that is named no more --------------------------------------------------------------------------------------
 
 
