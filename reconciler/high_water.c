@@ -95,7 +95,8 @@ int high_water_read(const struct root *root, struct high_water *ret, struct err 
 	if (!failed)
 		return 1;
 	memset(ret, 0, sizeof(*ret));
-	return err_set(err, ERR_SYSTEM, "'%s' is damaged", PATH_HIGH_WATER);
+	return err_set(err, ERR_SYSTEM, "'%s' is damaged, or of another version of dynia",
+		       PATH_HIGH_WATER);
 }
 
 int high_water_write(const struct root *root, const struct high_water *hw, struct err *err)

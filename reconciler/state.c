@@ -167,5 +167,6 @@ int state_read(const struct root *root, struct state *ret, struct err *err)
 		return 1;
 	state_release(ret);
 	state_init(ret);
-	return err_set(err, ERR_SYSTEM, "'%s' is damaged", PATH_STATE);
+	return err_set(err, ERR_SYSTEM, "'%s' is damaged, or of another version of dynia",
+		       PATH_STATE);
 }

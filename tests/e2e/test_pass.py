@@ -409,6 +409,25 @@ def test_damaged_state_is_made_anew(served, file):
     assert node.fetch(HOST).status == 200
 
 
+@pytest.mark.parametrize("file, there, newer", [
+    ("state.json", '{"version":1,"revision":', '{"version":2,"revision":'),
+    ("high-water", '"version":1', '"version":2'),
+    ("index", "dynia-index 1", "dynia-index 2"),
+])
+def test_what_a_newer_version_left_is_found_out_anew(served, file, there, newer):
+    """A downgrade: what is served stays, and the log does not only speak of damage."""
+    node = served.nodes[0]
+    path = node.root / "var/lib/dynia" / file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(there) == 1
+    path.write_text(text.replace(there, newer), encoding="utf-8")
+    want, programs = without_placeholder(node), {name: node.pid(name) for name in ("haproxy", "caddy")}
+    done = node.once()
+    assert "version" in done.stderr
+    assert without_placeholder(node) == want and {name: node.pid(name) for name in programs} == programs
+    assert node.fetch(HOST).status == 200
+
+
 def test_caddy_in_public_leaves_no_haproxy_to_check(served):
     served.repository.replace(CLUSTER, "{mode: files}", "{mode: caddy}")
     served.repository.commit("Caddy answers itself")
