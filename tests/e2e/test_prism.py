@@ -12,7 +12,7 @@ import threading
 import pytest
 import yaml
 
-from cloud import Fault
+from cloud import Fault, MARK
 from harness import Failed, SOURCE, Site
 from prism import Prism
 from ssh_fleet import PAIR, Fleet
@@ -141,7 +141,9 @@ class Checked(Fleet):
 
 
 def fill(cloud):
-    """What others have in the account: more than a page of tags and of records."""
+    """What others have in the account: more than a page of tags and of records. And what is left in a zone that was named before."""
+    cloud.flare.add_zone("example.org")
+    cloud.flare.add("A", "old.example.org", "192.0.2.1", comment=MARK)
     for i in range(250):
         cloud.ocean.tags[f"team-{i}"] = {"name": f"team-{i}"}
     cloud.ocean.tags[f"dynia-host-key:shop:{'ab' * 32}"] = {"name": f"dynia-host-key:shop:{'ab' * 32}"}
