@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/cleanup.h"
+#include "base/utf8.h"
 
 /* Never written to: its only byte is the NUL that every empty buffer ends in. */
 char strbuf_empty[1];
@@ -135,83 +135,15 @@ char *strbuf_steal(struct strbuf *sb)
 	return s;
 }
 
-/*
- * Bytes of the well-formed UTF-8 sequence at s (Unicode, table 3-7), 0 where there is none. The NUL
- * at the end of a string continues no sequence, so nothing behind it is read.
- */
-static size_t utf8_sequence(const unsigned char *s)
-{
-	unsigned char low = 0x80;
-	unsigned char high = 0xbf;
-	size_t len = 0;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		len = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		len = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		len = 4;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	for (size_t i = 1; i < len; i++, low = 0x80, high = 0xbf) {
-		if (s[i] < low || s[i] > high)
-			return 0;
-	}
-	return len;
-}
-
-static bool is_control(const unsigned char *s)
-{
-	return s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
-}
-
-/* Of a valid sequence. */
-static unsigned code_point(const unsigned char *s, size_t len)
-{
-	unsigned code = len == 1 ? s[0] : s[0] & (0x7fu >> len);
-
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | (s[i] & 0x3f);
-	return code;
-}
-
-/* Characters that show nothing, turn round what is beside them or break the line. Two of those are parts of words and of
- * emoji, and left: U+200C and U+200D. */
-static bool is_unseen(unsigned code)
-{
-	static const struct {
-		unsigned first, last;
-	} unseen[] = {
-		{0x00ad, 0x00ad},   {0x034f, 0x034f}, {0x061c, 0x061c}, {0x115f, 0x1160},
-		{0x17b4, 0x17b5},   {0x180b, 0x180f}, {0x200b, 0x200b}, {0x200e, 0x200f},
-		{0x2028, 0x202e},   {0x2060, 0x206f}, {0x3164, 0x3164}, {0xfeff, 0xfeff},
-		{0xffa0, 0xffa0},   {0xfff0, 0xfffb}, {0xfffe, 0xffff}, {0x1d173, 0x1d17a},
-		{0xe0000, 0xe0fff},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
-		if (code >= unseen[i].first && code <= unseen[i].last)
-			return true;
-	return false;
-}
-
 void str_mask_controls(char *s)
 {
 	while (*s) {
-		size_t len = utf8_sequence((const unsigned char *)s);
+		uint32_t code = 0;
+		size_t len = utf8_decode(s, &code);
 
 		/* What follows the first byte of a masked sequence is no valid beginning, and
 		 * masked next. */
-		if (len == 0 || is_control((const unsigned char *)s) ||
-		    is_unseen(code_point((const unsigned char *)s, len)))
+		if (len == 0 || utf8_is_harmful(code))
 			*s++ = '?';
 		else
 			s += len;
