@@ -76,15 +76,17 @@ static int look_at(struct boot *boot, const struct zone *zone, struct err *err)
 	return 0;
 }
 
-static int look_at_all(struct boot *boot, const char *named_id, struct err *err)
+static int look_at_all(struct boot *boot, struct err *err)
 {
+	const struct cloudflare *named = boot->cluster->dns.cloudflare;
 	const char *closed = NULL;
 	struct zones zones;
 
 	if (cloudflare_zones(&boot->records.api, boot->pool, &zones, err) < 0)
 		return -1;
 	for (size_t i = 0; i < zones.n; i++) {
-		bool is_named = named_id && strcmp(zones.v[i].id, named_id) == 0;
+		/* By its name: while it moves from one account to another there are two. */
+		bool is_named = named && strcmp(zones.v[i].name, named->zone) == 0;
 		int refused = is_named ? 0 : look_at(boot, &zones.v[i], err);
 
 		if (refused < 0)
@@ -97,7 +99,7 @@ static int look_at_all(struct boot *boot, const char *named_id, struct err *err)
 		      : 0;
 }
 
-int cloudflare_plan_left(struct boot *boot, const char *named_id, struct err *err)
+int cloudflare_plan_left(struct boot *boot, struct err *err)
 {
 	struct api *api = &boot->records.api;
 	unsigned tries = api->tries;
@@ -110,12 +112,12 @@ int cloudflare_plan_left(struct boot *boot, const char *named_id, struct err *er
 			  cloudflare_api.name, cloudflare_api.token_variable);
 		return 0;
 	}
-	if (!named_id) {
+	if (!boot->cluster->dns.cloudflare) {
 		api->tries = TRIES;
 		api->wait_most_ms = WAIT_MOST_MS;
 	}
 	/* The cluster's own zone has answered, or none is named: the rest of the plan stands. */
-	if (look_at_all(boot, named_id, err) < 0)
+	if (look_at_all(boot, err) < 0)
 		boot_note(boot,
 			  "whether records of the cluster's are left in other zones is not known: "
 			  "%s",

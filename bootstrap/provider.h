@@ -38,8 +38,8 @@ struct dns_addresses boot_addresses(struct boot *boot);
 bool boot_is_extra(const struct boot *boot, const struct droplet *droplet);
 struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
 
-/* cloudflare_left.c: adds the steps that take away the cluster's records in every zone but the named one (NULL: none is). */
-int cloudflare_plan_left(struct boot *boot, const char *named_id, struct err *err);
+/* cloudflare_left.c: adds the steps that take away the cluster's records in every zone but the named one. */
+int cloudflare_plan_left(struct boot *boot, struct err *err);
 
 /* digitalocean_work.c, _machines_work.c and _tags.c */
 extern const struct boot_work work_tag, work_vpc, work_firewall, work_droplet, work_reserve,

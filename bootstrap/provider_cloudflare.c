@@ -151,14 +151,14 @@ static void add_step(struct boot *boot, const struct dns_change *change,
 }
 
 static int compare(struct boot *boot, const struct dns_wants *wants, struct dns_changes *ret,
-		   const char **ret_zone, struct err *err)
+		   struct err *err)
 {
 	struct api *api = &boot->records.api;
-	const char *name = boot->cluster->dns.cloudflare->zone;
 	struct dns_records records;
+	const char *zone;
 
-	if (cloudflare_zone(api, name, boot->pool, ret_zone, err) < 0 ||
-	    cloudflare_records(api, *ret_zone, NULL, boot->pool, &records, err) < 0)
+	if (cloudflare_zone(api, boot->cluster->dns.cloudflare->zone, boot->pool, &zone, err) < 0 ||
+	    cloudflare_records(api, zone, NULL, boot->pool, &records, err) < 0)
 		return -1;
 	return dns_compare(wants, &records, boot->mark, boot->pool, ret, err);
 }
@@ -189,12 +189,11 @@ static int plan(struct boot *boot, struct err *err)
 	struct dns_addresses addresses = boot_addresses(boot);
 	struct dns_wants wants;
 	struct dns_changes changes;
-	const char *zone;
 
 	if (!is_named(boot->cluster))
-		return cloudflare_plan_left(boot, NULL, err);
+		return cloudflare_plan_left(boot, err);
 	if (dns_wanted(boot->cluster, &addresses, boot->pool, &wants, err) < 0 ||
-	    compare(boot, &wants, &changes, &zone, err) < 0)
+	    compare(boot, &wants, &changes, err) < 0)
 		return -1;
 	for (size_t i = 0; i < changes.n; i++)
 		add_step(boot, &changes.v[i], &work_records);
@@ -204,18 +203,17 @@ static int plan(struct boot *boot, struct err *err)
 				 &(struct dns_change) {.verb = DNS_CHANGE, .want = &wants.v[i]},
 				 &work_records);
 	note_unknown(boot);
-	return cloudflare_plan_left(boot, zone, err);
+	return cloudflare_plan_left(boot, err);
 }
 
 static int plan_destroy(struct boot *boot, struct err *err)
 {
 	const struct dns_wants none = {0};
 	struct dns_changes changes;
-	const char *zone;
 
 	if (!is_named(boot->cluster))
-		return cloudflare_plan_left(boot, NULL, err);
-	if (compare(boot, &none, &changes, &zone, err) < 0)
+		return cloudflare_plan_left(boot, err);
+	if (compare(boot, &none, &changes, err) < 0)
 		return -1;
 	for (size_t i = 0; i < changes.n; i++) {
 		add_step(boot, &changes.v[i], &work_remove_records);
@@ -230,7 +228,7 @@ static int plan_destroy(struct boot *boot, struct err *err)
 
 		step->because = "those that a node made again before it went";
 	}
-	return cloudflare_plan_left(boot, zone, err);
+	return cloudflare_plan_left(boot, err);
 }
 
 const struct boot_provider provider_cloudflare = {

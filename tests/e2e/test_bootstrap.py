@@ -616,6 +616,14 @@ def test_another_zone_is_made_before_the_old_one_goes(cloud):
     assert sorted(records(cloud)) == ["api.example.org", "brave-panda.example.org", "misty-owl.example.org", "www.example.org"]
 
 
+def test_a_second_zone_of_the_same_name_is_left_alone(cloud):
+    """One that moves to another account is there twice, and only one of them is asked for by the world."""
+    cloud.run("apply")
+    there = {"type": "A", "content": "192.0.2.1", "comment": MARK, "proxied": False, "ttl": 1, "tags": []}
+    cloud.flare.put(cloud.flare.add_zone("example.com"), {**there, "name": "api.example.com"})
+    assert "nothing to do" in cloud.run("plan").stdout
+
+
 @pytest.mark.parametrize("verb", ["apply", "destroy"])
 @pytest.mark.parametrize("machines", [True, False], ids=["droplets", "nothing"])
 def test_records_of_a_dns_that_is_named_no_more_go(cloud, verb, machines):
