@@ -196,6 +196,25 @@ struct dns_addresses boot_addresses(struct boot *boot)
 	};
 }
 
+static bool is_same(const char *address, const char *other)
+{
+	return other && strcmp(address, other) == 0;
+}
+
+bool boot_has_address(struct boot *boot, const char *address)
+{
+	const struct dns_addresses known = boot_addresses(boot);
+	const struct vip *vip = boot->cluster->vip;
+	bool has = is_same(address, known.service) || (vip && is_same(address, vip->address)) ||
+		   boot_reserved(boot, address);
+
+	for (size_t i = 0; i < boot->n_nodes && !has; i++)
+		has = is_same(address, known.nodes[i]);
+	for (size_t i = 0; i < boot->cloud.droplets.n && !has; i++)
+		has = is_same(address, boot->cloud.droplets.v[i].public_address);
+	return has;
+}
+
 bool boot_is_extra(const struct boot *boot, const struct droplet *droplet)
 {
 	for (size_t i = 0; i < boot->n_nodes; i++)

@@ -1,6 +1,7 @@
 /*
  * The cluster's records in zones that cluster.yaml does not name: of before the zone was another one, or `dns` was taken out. Nobody
- * wrote down which zone that was, so all that the token sees are looked through for the cluster's mark.
+ * wrote down which zone that was, so all that the token sees are looked through for the cluster's mark. Another cluster may have
+ * the same name and so the same mark: a zone in which no record leads to this one is told of, and left.
  */
 #include <string.h>
 
@@ -56,6 +57,29 @@ static void add_steps(struct boot *boot, const struct zone *zone, const struct d
 	}
 }
 
+static bool leads_here(struct boot *boot, const struct dns_changes *changes)
+{
+	for (size_t i = 0; i < changes->n; i++)
+		if (boot_has_address(boot, changes->v[i].record->content))
+			return true;
+	return false;
+}
+
+static void add_zone(struct boot *boot, const struct zone *zone, const struct dns_changes *changes)
+{
+	if (leads_here(boot, changes))
+		add_steps(boot, zone, changes);
+	else if (changes->n)
+		boot_note(boot,
+			  "zone '%s', which cluster.yaml does not name, has %zu record%s with the "
+			  "comment '%s' that "
+			  "lead%s to no address of this cluster's: left alone, they may be of "
+			  "another cluster of this "
+			  "name; delete by hand what is nobody's",
+			  zone->name, changes->n, changes->n == 1 ? "" : "s", boot->mark,
+			  changes->n == 1 ? "s" : "");
+}
+
 /* 1: its records cannot be read with this token. */
 static int look_at(struct boot *boot, const struct zone *zone, struct err *err)
 {
@@ -72,7 +96,7 @@ static int look_at(struct boot *boot, const struct zone *zone, struct err *err)
 	}
 	if (dns_compare(&none, &records, boot->mark, boot->pool, &changes, err) < 0)
 		return -1;
-	add_steps(boot, zone, &changes);
+	add_zone(boot, zone, &changes);
 	return 0;
 }
 

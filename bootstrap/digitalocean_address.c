@@ -24,6 +24,16 @@ static bool is_tagged(const struct boot *boot, const char *ip)
 	return false;
 }
 
+bool boot_reserved(const struct boot *boot, const char *address)
+{
+	const struct reserved_ips *all = &boot->cloud.addresses;
+
+	for (size_t i = 0; i < all->n; i++)
+		if (strcmp(all->v[i].ip, address) == 0 && is_held(boot, &all->v[i]))
+			return true;
+	return is_tagged(boot, address);
+}
+
 /* 3: named by vip.address; 2: one of our droplets has it; 1: nobody has it, and it is tagged; 0: not ours. */
 static int how_ours(const struct boot *boot, const struct reserved_ip *address)
 {

@@ -34,6 +34,8 @@ int boot_done(struct boot *boot, struct boot_step *step);
 void boot_tick(struct boot *boot);
 /* What is known of the addresses, for the records. */
 struct dns_addresses boot_addresses(struct boot *boot);
+/* Is the address the cluster's: of cluster.yaml, of a machine that bears its mark, or a reserved IP that is its own? */
+bool boot_has_address(struct boot *boot, const char *address);
 /* A machine of the cluster's that no node is named for. */
 bool boot_is_extra(const struct boot *boot, const struct droplet *droplet);
 struct boot_node *boot_node_of(const struct boot *boot, int64_t droplet_id);
@@ -51,7 +53,9 @@ int droplet_pin(struct boot *boot, struct droplet *droplet, const char *host_key
 json_t *cloud_firewall_json(const struct boot *boot);
 const char *cloud_firewall_name(const struct boot *boot);
 bool cloud_firewall_wanted(const struct cluster *cluster);
-/* digitalocean_address.c: which node shall hold the address where none does, the one with the highest priority. */
+/* digitalocean_address.c: is it a reserved IP that one of the cluster's droplets has, or that bears its tag? */
+bool boot_reserved(const struct boot *boot, const char *address);
+/* The same file: which node shall hold the address where none does, the one with the highest priority. */
 struct boot_node *boot_first_holder(const struct boot *boot);
 
 #endif

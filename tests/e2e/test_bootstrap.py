@@ -583,11 +583,11 @@ def test_droplets_of_a_provider_that_is_named_no_more_are_told(cloud):
 # --- records of a zone that is named no more --------------------------------------------------------------------------------------
 
 
-def mark_in(cloud, zone):
-    """Records in another zone: ours, two that are not, and how all of them look."""
+def mark_in(cloud, zone, address="203.0.113.1"):
+    """Records in another zone: ours (one leads to the reserved IP), two that are not, and how all of them look."""
     cloud.flare.add_zone(zone)
     for name, comment in (("api", MARK), ("brave-panda", MARK), ("mail", "mine"), ("blog", "dynia-cluster:blog"), ("shop", MARK + "-eu")):
-        cloud.flare.add("A", f"{name}.{zone}", "192.0.2.1", comment=comment)
+        cloud.flare.add("A", f"{name}.{zone}", address if name == "api" else "192.0.2.1", comment=comment)
     return [r for r in cloud.flare.picture() if r[0].endswith(zone) and r[4] != MARK]
 
 
@@ -597,12 +597,39 @@ def test_records_of_a_zone_that_was_named_before_go(cloud):
     others = mark_in(cloud, "example.org")
     plan = cloud.json("plan")
     assert [(s["action"], s["what"], s["name"], s["detail"], s["because"]) for s in plan["steps"]] == [
-        ("delete", "record", f"{name}.example.org", "A 192.0.2.1", "cluster.yaml does not name zone 'example.org'") for name in ("api", "brave-panda")]
+        ("delete", "record", f"{name}.example.org", f"A {address}", "cluster.yaml does not name zone 'example.org'")
+        for name, address in (("api", "203.0.113.1"), ("brave-panda", "192.0.2.1"))]
     assert cloud.run("apply", check=False).returncode == USAGE, "it asks"
     cloud.run("apply", "--yes")
     assert [r for r in cloud.flare.picture() if r[0].endswith("example.org")] == others
     assert [r for r in cloud.flare.picture() if r[0].endswith("example.com")] == before["records"]
     assert "nothing to do" in cloud.run("plan").stdout
+
+
+def test_records_of_another_cluster_of_this_name_are_told_and_left(cloud):
+    """Two repositories may each have a cluster 'prod', and one token for both zones."""
+    cloud.run("apply")
+    mark_in(cloud, "example.org", "192.0.2.2")
+    before = cloud.flare.picture()
+    for verb in ("plan", "apply"):
+        done = cloud.json(verb)
+        assert not done["steps"] and "zone 'example.org'" in done["notes"][0] and f"2 records with the comment '{MARK}'" in done["notes"][0]
+    assert cloud.flare.picture() == before
+    cloud.run("destroy", "--yes")
+    assert [r for r in before if r[0].endswith("example.org")] == cloud.flare.picture()
+
+
+@pytest.mark.parametrize("of", ["a machine that goes", "an address that is held", "an address that nobody has"])
+def test_a_zone_is_the_clusters_that_leads_to_what_it_has(cloud, of):
+    """Also where cluster.yaml names it no more."""
+    cloud.run("apply")
+    (reserved, _), = cloud.ocean.picture()["reserved"]
+    machine = next(a["ip_address"] for a in cloud.ocean.named("shop-misty-owl")["networks"]["v4"] if a["type"] == "public")
+    if of == "an address that nobody has":
+        cloud.run("destroy", "--yes")
+    cloud.write(["brave-panda"], vip="")
+    mark_in(cloud, "example.org", machine if of == "a machine that goes" else reserved)
+    assert "api.example.org" in [s["name"] for s in cloud.json("plan")["steps"]]
 
 
 def test_another_zone_is_made_before_the_old_one_goes(cloud):

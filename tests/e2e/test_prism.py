@@ -141,7 +141,7 @@ class Checked(Fleet):
 
 
 def fill(cloud):
-    """What others have in the account: more than a page of tags and of records. And what is left in a zone that was named before."""
+    """What others have in the account: more than a page of tags and of records. And a record with our mark in another zone."""
     cloud.flare.add_zone("example.org")
     cloud.flare.add("A", "old.example.org", "192.0.2.1", comment=MARK)
     for i in range(250):
@@ -185,6 +185,7 @@ def live(cloud, site):
     cloud.run("hold", "--node", "misty-owl")
     assert "nothing to do" in cloud.run("plan").stdout
     let_an_agent_keep(cloud, site)
+    cloud.flare.add("A", "api.example.org", address, comment=MARK)
     cloud.bring("token", "another\n")
     cloud.run("credentials", *cloud.options())
     cloud.ocean.errored_droplets = {"shop-misty-owl"}
