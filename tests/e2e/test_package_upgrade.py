@@ -56,6 +56,15 @@ def test_what_the_operator_did_to_the_unit_stays(agent, package, newer, command,
     agent.wait_for_pass()
 
 
+def test_started_by_hand_before_it_is_configured_it_is_the_new_one_in_the_end(agent, newer):
+    agent.run("systemctl", "stop", "dynia")
+    agent.unpack(newer)
+    agent.run("systemctl", "start", "dynia")
+    pid = agent.pid
+    agent.run("dpkg", "--configure", "dynia", timeout=600)
+    assert state(agent) == ("active", "enabled") and agent.pid != pid
+
+
 def test_stopped_and_removed_it_starts_with_the_next_package(agent, package):
     agent.run("systemctl", "stop", "dynia")
     agent.run("dpkg", "--remove", "dynia")
