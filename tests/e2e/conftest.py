@@ -11,6 +11,8 @@ import pytest
 import deb
 import docker_host
 import harness
+from machine import Machines
+from packaged import installed
 
 
 def pytest_configure(config):
@@ -72,6 +74,20 @@ def package(tmp_path_factory):
     """The Debian package, built once for all test processes of a run."""
     base = tmp_path_factory.getbasetemp()
     return deb.build(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base)
+
+
+@pytest.fixture(scope="module")
+def machines():
+    """The network of machines that boot."""
+    with Machines() as machines:
+        yield machines
+
+
+@pytest.fixture(scope="module")
+def agent(machines, package):
+    """One of them, on which the package was installed."""
+    with installed(machines, package, "brave-panda") as agent:
+        yield agent
 
 
 @pytest.fixture

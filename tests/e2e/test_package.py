@@ -7,7 +7,7 @@ import deb
 import harness
 import pytest
 from harness import SOURCE, run
-from machine import NETWORK, Machines
+from machine import NETWORK
 from packaged import Requests, installed
 
 pytestmark = pytest.mark.heavy
@@ -50,18 +50,6 @@ def test_make_install(tmp_path):
 
 
 # --- on a machine -----------------------------------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def machines():
-    with Machines() as machines:
-        yield machines
-
-
-@pytest.fixture(scope="module")
-def agent(machines, package):
-    with installed(machines, package, "brave-panda") as agent:
-        yield agent
-
 
 def test_installed(agent):
     assert agent.show("ActiveState") == "active"

@@ -3,22 +3,10 @@
 import deb
 import harness
 import pytest
-from machine import NETWORK, Machines
+from machine import NETWORK
 from packaged import Requests, installed
 
 pytestmark = pytest.mark.heavy
-
-
-@pytest.fixture(scope="module")
-def machines():
-    with Machines() as machines:
-        yield machines
-
-
-@pytest.fixture(scope="module")
-def agent(machines, package):
-    with installed(machines, package, "brave-panda") as agent:
-        yield agent
 
 
 def state(agent):
